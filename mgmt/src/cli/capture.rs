@@ -21,7 +21,7 @@ use crate::resource::{AnyCaptured, AnyResource, Known, Origin};
 pub struct CaptureOptions {
     /// What to declare, such as svc:nginx, pkg:nginx, user:www-data or file:/etc/nginx/ (with all that is in it)
     #[arg(value_name = "KIND:NAME", required = true)]
-    pub names: Vec<String>,
+    pub resources: Vec<String>,
     /// Name of the graph
     #[arg(long, value_name = "NAME", default_value = "captured")]
     pub graph: String,
@@ -36,7 +36,7 @@ pub(crate) async fn capture(
     gapi: impl Gapi,
     options: &CaptureOptions,
 ) -> Result<ExitCode, CommandError> {
-    let wanted = wanted(&session.kinds, &options.names)?;
+    let wanted = wanted(&session.kinds, &options.resources)?;
     let prefix = session.prefix(true)?;
     let mut ladder = Ladder::new()?;
     let answers = tokio::select! {
@@ -45,7 +45,7 @@ pub(crate) async fn capture(
     };
     let mut problems = Vec::new();
     let (mut found, mut seen) = (Vec::new(), HashSet::new());
-    for (name, answer) in options.names.iter().zip(answers) {
+    for (name, answer) in options.resources.iter().zip(answers) {
         match answer {
             // A file may be named alone and be in a directory that is named too.
             Ok(all) => found.extend(all.into_iter().filter(|one| seen.insert(id(&one.resource)))),
