@@ -105,8 +105,8 @@ fn a_machine_is_in_sync_with_what_was_captured_from_it() {
     machine.out("systemctl stop ours; usermod --comment other ann");
     machine.plan().code(2);
     machine.run().code(0);
-    assert_eq!(machine.out("systemctl is-active ours"), "active\n");
+    assert_eq!(machine.out("systemctl is-active ours"), "active");
     assert!(machine.out("mgmt capture user:ann").contains("comment: \"Ann, Other\""));
     let gone = machine.out("mgmt capture svc:never 2>&1; echo $?");
-    assert!(gone.contains("svc:never: there is no unit never.service") && gone.ends_with("1\n"), "{gone}");
+    assert!(gone.contains("svc:never: there is no unit never.service") && gone.ends_with('1'), "{gone}");
 }

@@ -41,8 +41,7 @@ const SHUTDOWN: Duration = Duration::from_millis(300);
 /// Runs one command.
 pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> ExitCode {
     let screen = logs::Screen::new(&session.options);
-    let is_run = matches!(command, Command::Run);
-    logs::start(&session.options, &screen, is_run);
+    logs::start(&session.options, &screen, matches!(command, Command::Run));
     if let Err(error) = unblock_all() {
         tracing::warn!(target: "mgmt", "signals that were blocked stay so: {error}");
     }

@@ -123,7 +123,7 @@ impl Walk<'_> {
         Ok(Some(notes.into_iter().fold(Captured::new(captured), Captured::note)))
     }
 
-    /// The content of a file, or a note that says why it is left out.
+    /// The content of a file, or a note with the reason why it is left out.
     fn content(&self, path: &Path, stat: &Stat) -> Result<String, String> {
         let left_out = |why: String| format!("its content is left out: {why}; give it with `source`");
         if stat.size > 0 && stat.mode & OTHERS_READ == 0 {
