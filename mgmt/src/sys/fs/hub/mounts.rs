@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::Interest;
 
+use super::quiet::Changes;
 use super::ready::{Read, Ready};
 
 const TABLE: &str = "/proc/self/mountinfo";
@@ -21,32 +22,51 @@ pub(super) struct Mounts {
     /// From the hash of a line to the path of its mount point.
     lines: HashMap<u64, Box<[u8]>>,
     is_waited_for: bool,
+    changes: Changes,
+    /// How many changes there had been when the table was read.
+    read_at: u64,
 }
 
 impl Mounts {
     /// Fails if there is no `/proc`.
     pub(super) fn new() -> io::Result<Self> {
+        let changes = Changes::new(File::open(TABLE)?.into());
+        let read_at = changes.count();
         let fd = OwnedFd::from(File::open(TABLE)?);
         let lines = parse(&read(&fd)?);
-        Ok(Self { ready: Ready::new(fd, Interest::PRIORITY), lines, is_waited_for: false })
+        Ok(Self { ready: Ready::new(fd, Interest::PRIORITY), lines, is_waited_for: false, changes, read_at })
     }
 
     /// Waits for a change; returns the places where something was mounted, unmounted or mounted differently. The list
     /// is empty if the table is the same as before: the numbers of mounts are used again.
     pub(super) fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Vec<u8>>>> {
-        let Self { ready, lines, is_waited_for } = self;
-        let answer = ready.poll_read(cx, |fd| {
-            let now = parse(&read(fd)?);
-            Ok(Read { value: Some(difference(lines, now)), is_drained: true })
-        });
-        if answer.is_pending() && !std::mem::replace(is_waited_for, true) {
-            // The first wait discards the notice of earlier changes: compare the table.
-            let places = difference(lines, parse(&read(ready.fd())?));
-            if !places.is_empty() {
-                return Poll::Ready(Ok(places));
-            }
+        let notice = Read { value: Some(()), is_drained: true };
+        match self.ready.poll_read(cx, |_| Ok(notice.clone())) {
+            Poll::Ready(Ok(())) => Poll::Ready(self.compare()),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            // The first wait discards the notice of earlier changes.
+            Poll::Pending if !std::mem::replace(&mut self.is_waited_for, true) => match self.compare() {
+                Ok(places) if places.is_empty() => Poll::Pending,
+                compared => Poll::Ready(compared),
+            },
+            Poll::Pending => Poll::Pending,
         }
-        answer
+    }
+
+    /// As `poll_changed`, without waiting: `None` if nothing has changed since the table was read.
+    pub(super) fn changed(&mut self) -> Option<io::Result<Vec<Vec<u8>>>> {
+        (self.changes.count() != self.read_at).then(|| self.compare())
+    }
+
+    /// The changes, and how many of them have been noticed here.
+    pub(super) fn changes(&self) -> (Changes, u64) {
+        (self.changes.clone(), self.read_at)
+    }
+
+    fn compare(&mut self) -> io::Result<Vec<Vec<u8>>> {
+        // Before the table is read: what changes meanwhile counts as not noticed yet.
+        self.read_at = self.changes.count();
+        Ok(difference(&mut self.lines, parse(&read(self.ready.fd())?)))
     }
 }
 

@@ -57,7 +57,7 @@ impl Ready {
 }
 
 /// The outcome of a read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Read<T> {
     /// `None`: there was nothing to read.
     pub(super) value: Option<T>,

@@ -120,13 +120,16 @@ impl Hub {
         }
     }
 
-    /// The events of all changes so far, without waiting. (Mounts and polled paths are left to `next`, and so are looks
-    /// that take long: see [`Hub::is_settled`].)
+    /// The events of all changes so far, without waiting. (Polled paths are left to `next`, and so are looks that take
+    /// long: see [`Hub::is_settled`].)
     pub fn take(&mut self) -> Vec<Event> {
         self.core.begin();
         let core = &mut self.core;
         if let Err(source) = self.backend.drain(&mut |raw| core.collect(raw)) {
             self.lose_backend(source);
+        }
+        if let Some(changed) = self.mounts.as_mut().and_then(Mounts::changed) {
+            self.remounted(changed);
         }
         self.core.settle_slice(&mut *self.backend);
         self.core.take().unwrap_or_default()
@@ -137,10 +140,14 @@ impl Hub {
         self.core.is_settled()
     }
 
-    /// A check whether the kernel has queued any event since this call. `None` if that can't be known, or as long as
-    /// something is left to report.
+    /// A check whether the kernel has queued any event since this call, or changed the table of mounts. `None` if that
+    /// can't be known, or as long as something is left to report.
     pub fn quiet(&self) -> Option<Quiet> {
-        if self.core.is_all_told() { self.backend.quiet() } else { None }
+        let quiet = if self.core.is_all_told() { self.backend.quiet()? } else { return None };
+        Some(match &self.mounts {
+            Some(mounts) => quiet.and(mounts.changes()),
+            None => quiet,
+        })
     }
 
     /// What the hub holds at the moment.
@@ -159,7 +166,13 @@ impl Hub {
 
     fn poll_mounts(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(mounts) = &mut self.mounts else { return Poll::Pending };
-        match std::task::ready!(mounts.poll_changed(cx)) {
+        let changed = std::task::ready!(mounts.poll_changed(cx));
+        self.remounted(changed);
+        Poll::Ready(())
+    }
+
+    fn remounted(&mut self, changed: std::io::Result<Vec<Vec<u8>>>) {
+        match changed {
             Ok(places) => {
                 self.backend.remounted();
                 self.core.remounted(&places);
@@ -169,7 +182,6 @@ impl Hub {
                 self.mounts = None;
             }
         }
-        Poll::Ready(())
     }
 
     fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use super::harness::{BACKENDS, Stage, each, options, run};
-use crate::sys::fs::hub::BackendKind;
 use crate::sys::fs::hub::Watched::{Path, Tree};
+use crate::sys::fs::hub::{BackendKind, Event};
 use crate::sys::spaces;
 
 /// Runs the named test of this file in a user and a mount namespace. Returns `true` inside.
@@ -92,6 +92,36 @@ fn one_directory_by_two_names_is_told_by_both() {
         stage.calm().await;
         stage.write("a/b/f", "1234");
         stage.expect([1]).await;
+    });
+}
+
+#[test]
+#[ignore = "needs user and mount namespaces (unshare, mount)"]
+fn what_is_unmounted_is_known_before_the_hub_waits_again() {
+    if !inside("what_is_unmounted_is_known_before_the_hub_waits_again") {
+        return;
+    }
+    run(options(BackendKind::Inotify), async |stage| {
+        stage.mkdirs("a");
+        mount_over(stage, "a");
+        stage.write("a/f", "1");
+        stage.subscribe(1, "a/f", Path);
+        stage.calm().await;
+        // Of the fence, more than one event is queued.
+        stage.hub.take();
+        let quiet = stage.hub.quiet().expect("nothing is left");
+        assert!(quiet.is_quiet());
+        // No watch reports it while the file system is in use.
+        let open = fs::File::open(stage.path("a/f")).expect("an open file");
+        command("umount", &["--lazy", text(&stage.path("a"))]);
+        assert!(!quiet.is_quiet() && !stage.hub.quiet().is_some_and(|quiet| quiet.is_quiet()));
+        let events = stage.hub.take();
+        assert!(events.iter().any(|event| matches!(event, Event::Changed(1, _))), "{events:?}");
+        // The end of the watch there.
+        stage.hub.take();
+        assert!(!quiet.is_quiet());
+        assert!(stage.hub.quiet().expect("nothing is left").is_quiet());
+        drop(open);
     });
 }
 
