@@ -53,7 +53,8 @@ impl Accounts {
 
     pub fn begins(&mut self, node: u32, now: Time, causes: Causes) {
         let by_watch = causes.iter().all(|cause| matches!(cause, Cause::Watch | Cause::Again));
-        if by_watch && (causes.contains(Cause::Watch) || self.0.contains_key(&node)) {
+        // The repetition of a run that had another cause opens none.
+        if by_watch && (!causes.contains(Cause::Again) || self.0.contains_key(&node)) {
             let account = self.0.entry(node).or_default();
             account.began = Some(now);
             account.run.get_or_insert((now, Duration::ZERO));

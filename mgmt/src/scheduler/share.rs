@@ -138,7 +138,8 @@ fn by_watch(causes: Causes) -> bool {
 }
 
 impl Scheduler {
-    /// An operation of a run begins. A run that only repeats another is charged if the other was.
+    /// An operation of a run begins. The repetition of a run opens no account: the run that it repeats had another cause
+    /// than the watch, or there would be one.
     pub(super) fn clock_in(&mut self, i: Node) {
         let causes = self.nodes[i].causes();
         if !by_watch(causes) {
@@ -148,7 +149,7 @@ impl Scheduler {
         if let Some(account) = self.shares.accounts.get_mut(&i) {
             account.began = Some(now);
             account.run_began.get_or_insert(now);
-        } else if causes.contains(Cause::Watch) {
+        } else if !causes.contains(Cause::Again) {
             if self.shares.accounts.len() >= self.shares.sweep_at.max(ACCOUNTS_MIN) {
                 self.shares.accounts.retain(|_, account| !account.is_blank(now));
                 self.shares.sweep_at = 2 * self.shares.accounts.len();

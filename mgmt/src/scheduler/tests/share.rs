@@ -282,6 +282,22 @@ fn events_are_no_flapping_however_often_they_come() {
 }
 
 #[test]
+fn the_repetition_of_a_run_that_the_watch_did_not_cause_is_free() {
+    let mut bed = Bed::new();
+    bed.swap(&[0, 1, 2], &[], &[edge(0, 1)]);
+    bed.in_sync(0);
+    // Its first run finds what is out of date by then: its parent has changed too.
+    bed.queued = vec![Node(0), Node(1)];
+    assert_eq!(bed.drifted(1), ["check 0"]);
+    assert_eq!(bed.in_sync(0), ["check 1"]);
+    bed.go_through(1, 30_000);
+    for _ in 0..2 {
+        assert_eq!(bed.changed(1), ["check 1"]);
+        bed.in_sync(1);
+    }
+}
+
+#[test]
 fn what_is_paid_off_is_forgotten() {
     let mut bed = Bed::new();
     let nodes: Vec<u32> = (0..1000).collect();
