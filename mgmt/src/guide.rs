@@ -31,6 +31,7 @@
 /// [Unpack]: crate::resources::Unpack
 /// [User]: crate::resources::User
 /// [Value]: crate::resources::Value
+/// [Virt]: crate::resources::Virt
 /// [guide-embedding]: embedding
 #[doc = include_str!("../docs/kinds.md")]
 pub mod kinds {}

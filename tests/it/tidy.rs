@@ -61,6 +61,12 @@ const LONG_FILES: &[(&str, &str)] = &[];
 /// Functions that are longer, and why: `("mgmt/src/cli/args.rs parse", "one flat match over all options")`.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
+/// Files with `unsafe`, and why: `("mgmt/src/sys/foreign.rs", "the library has no other interface")`.
+const UNSAFE_FILES: &[(&str, &str)] = &[(
+    "mgmt/src/sys/libvirt/events.rs",
+    "libvirt reports events by function pointers, and its crate has no call for them",
+)];
+
 /// Names that are vague, and why they stay for now.
 const VAGUE_NAMES: &[(&str, &str)] = &[
     ("Services", "an inner type, given to operations by the engine alone"),
@@ -192,8 +198,9 @@ fn lints_are_expected_with_a_reason_and_never_allowed() {
 }
 
 #[test]
-fn nothing_is_unsafe() {
-    hold(|_, facts| rules::no_unsafe(facts));
+fn nothing_is_unsafe_but_what_is_named() {
+    let found = FILES.iter().filter_map(|file| Some((file.path.as_str(), rules::no_unsafe(file.facts.as_ref().ok()?))));
+    complain(&rules::waived(found, UNSAFE_FILES));
 }
 
 #[test]

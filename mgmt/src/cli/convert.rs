@@ -227,6 +227,9 @@ fn setter(field: &str) -> String {
     if KEYWORDS.contains(&field) { format!("r#{field}") } else { field.to_owned() }
 }
 
+/// The types of numbers; any other type of a field that is a number is made from one.
+const NUMBERS: [&str; 12] = ["u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "f32", "f64"];
+
 /// A field's value as an argument of its setter.
 fn literal(field: &FieldSpec, json: &Json) -> Result<String, String> {
     let name = field.type_name.replace(' ', "");
@@ -255,13 +258,15 @@ fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
         }
         Json::Number(value) if format == Format::Account => format!("{value}u32"),
         Json::Number(value) if format == Format::Levels => format!("{value}u16"),
+        Json::Number(value) if !NUMBERS.contains(&name) => format!("{name}::from({value})"),
         Json::Number(value) => format!("{value}{name}"),
         Json::Array(values) => {
             let inner = name.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>')).unwrap_or("String");
             if values.is_empty() {
                 return Ok(format!("Vec::<{inner}>::new()"));
             }
-            let values: Result<Vec<_>, _> = values.iter().map(|json| value(inner, Format::Plain, json)).collect();
+            let of_each = if format == Format::Choice { format } else { Format::Plain };
+            let values: Result<Vec<_>, _> = values.iter().map(|json| value(inner, of_each, json)).collect();
             format!("[{}]", values?.join(", "))
         }
         Json::Object(entries) if format == Format::Table => {

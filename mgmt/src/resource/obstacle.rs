@@ -10,6 +10,8 @@ use serde::Serialize;
 #[cfg(feature = "dbus")]
 use crate::sys::dbus::{BusError, CallError};
 use crate::sys::fs::FsError;
+#[cfg(feature = "virt")]
+use crate::sys::libvirt::LibvirtError;
 use crate::sys::netlink::NetlinkError;
 pub use crate::sys::obstacle::ObstacleKind;
 #[cfg(feature = "dbus")]
@@ -84,6 +86,10 @@ fn of_type(error: &(dyn StdError + 'static)) -> Option<Option<Obstacle>> {
             UserError::NoGroup(_) => Some(missing.at(GROUPS)),
             UserError::NotAnId(_) => None,
         });
+    }
+    #[cfg(feature = "virt")]
+    if let Some(error) = error.downcast_ref::<LibvirtError>() {
+        return Some(error.obstacle().map(|(kind, path)| Obstacle { kind, path }));
     }
     #[cfg(feature = "dbus")]
     if error.is::<BusError>() {

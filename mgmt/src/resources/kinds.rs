@@ -45,5 +45,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Unpack>(),
         Kind::of::<User>(),
         Kind::of::<Value>(),
+        #[cfg(feature = "virt")]
+        Kind::of::<Virt>(),
     ]
 }

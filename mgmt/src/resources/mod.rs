@@ -32,6 +32,8 @@ mod timer;
 #[cfg(feature = "dbus")]
 mod units;
 mod value;
+#[cfg(feature = "virt")]
+mod virt;
 
 pub use crate::resource::Seconds;
 pub use account::{
@@ -74,3 +76,8 @@ pub use units::{
     SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState,
 };
 pub use value::{Value, ValueBuilder, ValueHandle};
+#[cfg(feature = "virt")]
+pub use virt::{
+    Virt, VirtAccess, VirtAuth, VirtBoot, VirtBuilder, VirtDisk, VirtDrift, VirtFilesystem, VirtFormat, VirtHandle,
+    VirtMemory, VirtNetwork, VirtRestart, VirtState,
+};

@@ -12,6 +12,8 @@ pub mod facts;
 pub mod fs;
 #[cfg(feature = "dbus")]
 pub mod hostnamed;
+#[cfg(feature = "virt")]
+pub mod libvirt;
 pub mod limits;
 #[cfg(any(feature = "cli", feature = "http"))]
 pub mod listen;

@@ -66,8 +66,8 @@ fn the_whole_corpus_is_converted_but_for_kinds_that_are_not_there() {
 #[test]
 fn what_has_no_form_in_rust_is_said() {
     let desk = Desk::new();
-    let graph = desk.graph("graph: g\nresources:\n  virt:\n  - {name: c, state: shutoff}\n");
+    let graph = desk.graph("graph: g\nresources:\n  augeas:\n  - {name: c, file: /etc/fstab}\n");
     let output = desk.mgmt(&["convert", graph.to_str().unwrap()]).output().unwrap();
     let said = text(&output.stderr);
-    assert!(output.status.code() == Some(1) && said.contains("virt[c]: this build has no kind `virt`"), "{said}");
+    assert!(output.status.code() == Some(1) && said.contains("augeas[c]: this build has no kind `augeas`"), "{said}");
 }

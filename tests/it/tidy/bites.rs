@@ -213,6 +213,14 @@ fn the_unsafe_keyword_is_caught() {
 }
 
 #[test]
+fn only_a_file_that_is_named_may_be_unsafe_and_only_as_long_as_it_is() {
+    let found = || [("a.rs", rules::no_unsafe(&facts("unsafe fn f() {}"))), ("b.rs", vec![])].into_iter();
+    assert_eq!(rules::waived(found(), &[]), ["a.rs:1: `unsafe`"]);
+    assert_eq!(rules::waived(found(), &[("a.rs", "why")]), [""; 0]);
+    assert_eq!(rules::waived(found(), &[("a.rs", "why"), ("b.rs", "why")]), ["b.rs: waived, but not needed"]);
+}
+
+#[test]
 fn code_lines_are_counted_without_blanks_comments_and_tests() {
     let text = "//! x\n\n/// doc\nfn f() {\n    // why\n    g();\n    /* long\n    */\n}\n/** doc\n*/\nconst A: &str = \"a\n\nb\";\n\n#[cfg(test)]\nmod tests {\n    fn t() {}\n}\n";
     let facts = facts(text);

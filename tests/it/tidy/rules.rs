@@ -236,6 +236,16 @@ pub fn no_unsafe(facts: &Facts) -> Vec<Problem> {
     facts.paths.iter().filter(is_unsafe).map(|p| problem(p.line, "`unsafe`")).collect()
 }
 
+/// What was found in files that are not waived; and waivers of files in which nothing was found.
+pub fn waived<'a>(found: impl Iterator<Item = (&'a str, Vec<Problem>)>, waivers: &[(&str, &str)]) -> Vec<String> {
+    let found: Vec<_> = found.filter(|(_, problems)| !problems.is_empty()).collect();
+    let is_waived = |path: &str| waivers.iter().any(|(waived, _)| *waived == path);
+    let bad = found.iter().filter(|(path, _)| !is_waived(path));
+    let bad = bad.flat_map(|(path, problems)| problems.iter().map(move |problem| format!("{path}:{problem}")));
+    let needless = waivers.iter().filter(|(waived, _)| !found.iter().any(|(path, _)| path == waived));
+    bad.chain(needless.map(|(waived, _)| format!("{waived}: waived, but not needed"))).collect()
+}
+
 /// Nothing is longer than `max` lines unless it is waived with a reason; and no waiver is stale.
 pub fn limit(lines: impl Iterator<Item = (String, usize)>, max: usize, waivers: &[(&str, &str)]) -> Vec<String> {
     let long: Vec<_> = lines.filter(|(_, n)| *n > max).collect();

@@ -173,7 +173,7 @@ pub(crate) fn absent_output(spec: &KindSpec, name: &str) -> (u8, bool) {
 
 /// The kinds that this build lacks.
 pub(crate) fn absent_kinds() -> impl Iterator<Item = &'static KindSpec> {
-    ABSENT.iter().chain(ELSEWHERE)
+    ELSEWHERE.iter()
 }
 
 pub(super) const fn kind(
@@ -247,38 +247,3 @@ pub(super) const fn secret(name: &'static str, doc: &'static str) -> FieldSpec {
 pub(super) const fn output(name: &'static str) -> OutputSpec {
     OutputSpec { name, doc: "", type_name: "any", secret: false, type_id: TypeId::of::<String> }
 }
-
-const NONE_KNOWN: &[OutputSpec] = &[output("?")];
-
-type Table = std::collections::BTreeMap<String, Json>;
-
-const fn tables(name: &'static str, doc: &'static str) -> FieldSpec {
-    field(name, "Vec<map>", |generator| generator.subschema_for::<Vec<Table>>(), doc)
-}
-
-static ABSENT: [KindSpec; 1] = [kind(
-    "virt",
-    "A virtual machine of libvirt.",
-    &[
-        text("uri", "The URI of the hypervisor."),
-        text("state", "`running`, `paused` or `shutoff`."),
-        truth("transient", "Whether the machine is only defined while it runs. Default: false."),
-        whole("cpus", "The number of processors."),
-        whole("maxcpus", "The highest number of processors."),
-        truth("hotcpus", "Whether the number of processors may change while the machine runs."),
-        whole("memory", "The memory in KiB."),
-        text("osinit", "The first program of a container."),
-        texts("boot", "Devices to boot from, in order."),
-        tables("disk", "The disks of the machine: `source`, `type`."),
-        tables("cdrom", "The CD-ROMs of the machine: `source`, `type`."),
-        tables("network", "The networks of the machine: `name`, `mac`."),
-        tables("filesystem", "Directories of the host: `access`, `source`, `target`, `read_only`."),
-        FieldSpec {
-            secret: true,
-            ..field("auth", "map", |generator| generator.subschema_for::<Table>(), "`username`, `password`.")
-        },
-        text("restartondiverge", "Whether the machine may restart when a change needs it."),
-        truth("restartonrefresh", "Whether the machine restarts on a refresh."),
-    ],
-    NONE_KNOWN,
-)];

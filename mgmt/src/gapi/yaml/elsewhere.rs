@@ -20,6 +20,7 @@ pub(super) fn feature_of(kind: &str) -> Option<&'static str> {
         "http:client" => Some("http-client"),
         "http:file" | "http:server" => Some("http"),
         "cron" | "hostname" | "nspawn" | "svc" => Some("dbus"),
+        "virt" => Some("virt"),
         _ => None,
     }
 }

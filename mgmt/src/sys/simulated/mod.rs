@@ -8,6 +8,8 @@ mod account_tools;
 mod accounts;
 mod commands;
 mod disk;
+#[cfg(feature = "virt")]
+mod domains;
 mod file;
 mod files;
 mod host;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "dbus")]
 mod containers;
+#[cfg(feature = "virt")]
+mod domains;
 #[cfg(feature = "dbus")]
 mod hostnames;
 mod interfaces;
