@@ -150,9 +150,8 @@ fn why_names_the_change_that_caused_a_check_and_events_can_be_followed_to_the_en
     let dir = tempfile::tempdir().unwrap();
     let motd = dir.path().join("site/motd");
     let run = running("site", dir.path());
-    let mut follow = act("site", dir.path()).args("events --follow --json --last 0").start();
-    // A reader that is there: it gets what comes from now on.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let mut follow = act("site", dir.path()).args("events --follow --json --last 1").start();
+    follow.until("it gets what comes from now on", |follow| follow.out_so_far().contains('\n'));
     fs::write(&motd, "hello\n").unwrap();
     follow.until("the refresh is reported", |follow| follow.out_so_far().contains("\"event\":\"refreshed\""));
     assert_eq!(fs::read_to_string(&motd).unwrap(), "hello\nworld\n");
