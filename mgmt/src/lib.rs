@@ -55,6 +55,7 @@ pub mod runtime;
 #[doc(hidden)]
 pub mod scheduler;
 pub mod sys;
+pub mod world;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -196,7 +196,7 @@ fn closure_text(data: &SendData) -> String {
     )
 }
 
-fn holds_secret(value: &Json) -> bool {
+pub(super) fn holds_secret(value: &Json) -> bool {
     match value {
         Json::String(text) => text == SECRET_PLACEHOLDER,
         Json::Array(values) => values.iter().any(holds_secret),

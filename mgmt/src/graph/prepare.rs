@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::data::GraphData;
+use crate::graph::exchange::{Taken, check_exchange};
 use crate::graph::former::{Former, Likeness, Same};
 use crate::graph::grouping::{AutoGroups, GroupGraph, Grouping};
 use crate::graph::groups::Groups;
@@ -147,6 +148,9 @@ impl Settings {
             vertices: source.vertices.iter().map(&mut apply).collect(),
             edges: source.edges.clone(),
             links: source.links.clone(),
+            exports: source.exports.clone(),
+            collects: Vec::new(),
+            awaited: Vec::new(),
         })
     }
 }
@@ -164,9 +168,29 @@ pub struct Prepared {
     is_grouped: bool,
     /// The resources that are the same as in the graph that was prepared before.
     same: Option<Same>,
+    exchanged: Option<Arc<Exchanged>>,
+}
+
+/// The graph that another one was made from by collecting.
+#[derive(Debug)]
+pub(crate) struct Exchanged {
+    /// The graph as it was declared.
+    pub(crate) declared: Arc<GraphConfig>,
+    /// What its rules have taken.
+    pub(crate) taken: Taken,
 }
 
 impl Prepared {
+    /// The same, made from that graph.
+    pub(crate) fn of(self, exchanged: Exchanged) -> Prepared {
+        Prepared { exchanged: Some(Arc::new(exchanged)), ..self }
+    }
+
+    /// The graph that this one was made from, if it exports or collects.
+    pub(crate) fn exchanged(&self) -> Option<&Arc<Exchanged>> {
+        self.exchanged.as_ref()
+    }
+
     /// The graph as it runs: with the settings of the engine, and with the edges that passes added. Its vertices have
     /// the same indices as in the source.
     pub fn config(&self) -> &Arc<GraphConfig> {
@@ -268,6 +292,9 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// All mistakes in the graph.
     pub(crate) fn new(config: GraphConfig, settings: &'a Settings, former: &Former) -> Result<Draft<'a>, Problems> {
+        let mut problems = Vec::new();
+        check_exchange(&config, &mut problems);
+        Problems(problems).into_result()?;
         let mut source = Arc::new(config);
         let mut config = settings.applied(&source);
         let (provisions, hands) = (settings.provisions.as_ref(), settings.hands);
@@ -289,6 +316,12 @@ impl<'a> Draft<'a> {
         };
         let has_grouped = index.has_grouped();
         Ok(Draft { settings, source, config, index: Arc::new(index), warnings, same: None, has_grouped })
+    }
+
+    /// Adds warnings about how the graph was made.
+    pub(crate) fn warn(mut self, warnings: Vec<Problem>) -> Draft<'a> {
+        self.warnings.extend(warnings);
+        self
     }
 
     /// The resources that can examine the system before the passes, by index; none if no pass may use the findings.
@@ -343,7 +376,7 @@ impl<'a> Draft<'a> {
         }
         let Draft { source, config, index, same, .. } = self;
         let (groups, warnings) = (Arc::new(groups), grown.warnings.into());
-        Ok(Prepared { source, config, index, warnings, groups, is_grouped: is_default, same })
+        Ok(Prepared { source, config, index, warnings, groups, is_grouped: is_default, same, exchanged: None })
     }
 }
 
@@ -354,5 +387,14 @@ impl<'a> Draft<'a> {
 /// # Errors
 /// All mistakes in the graph.
 pub fn prepare(config: GraphConfig, settings: &Settings) -> Result<Prepared, Problems> {
-    Draft::new(config, settings, &Former::default())?.finish(HashMap::new(), Vec::new(), &AnyHost)
+    prepare_with(config, settings, Vec::new())
+}
+
+/// The same, with the warnings about how the graph was made.
+pub(crate) fn prepare_with(
+    config: GraphConfig,
+    settings: &Settings,
+    warnings: Vec<Problem>,
+) -> Result<Prepared, Problems> {
+    Draft::new(config, settings, &Former::default())?.warn(warnings).finish(HashMap::new(), Vec::new(), &AnyHost)
 }

@@ -20,6 +20,7 @@ use crate::runtime::departed::Departed;
 use crate::runtime::drive::{Inboxes, Request, drive, is_simulated};
 use crate::runtime::error::EngineError;
 use crate::runtime::events::Events;
+use crate::runtime::exchange;
 use crate::runtime::files::{Files, OwnHub};
 use crate::runtime::follow::{Follow, Reload, close, first_graph};
 use crate::runtime::forget::count_daily;
@@ -53,6 +54,7 @@ impl<G: Gapi> Builder<G> {
         has_runtime()?;
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
         let prefix = self.options.prefix()?;
+        self.options.join();
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
         let (given, path) = (self.options.prefix.clone(), prefix.path().to_owned());
         let Opened { journal, dirs, existing, records, found } =
@@ -85,6 +87,7 @@ impl<G: Gapi> Builder<G> {
                 preparing: self.options.preparing.clone(),
             }),
         };
+        exchange::begin(&self.options.preparing, &core.in_force, requests.downgrade(), &quits);
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
@@ -239,6 +242,7 @@ pub(crate) fn assemble(
         events: Arc::clone(&options.events),
         history: (options.control && options.prefix.is_some()).then(RefCell::default),
         converged: watch::channel(false).0,
+        in_force: watch::channel(None).0,
         answers,
         grace: options.grace,
         committed,
@@ -388,7 +392,7 @@ impl Engine {
     /// The graph is wrong: the graph before stays in force. Or the engine has ended.
     pub async fn swap(&self, config: GraphConfig) -> Result<(), EngineError> {
         let prepared = self.shared.preparing.here(config).await?;
-        self.ask(|reply| Request::Swap { prepared, reply }).await
+        self.ask(|reply| Request::Swap { prepared, over: None, reply }).await
     }
 
     /// Asks the source of graphs for its graph again, even if the source has noticed no change: a YAML file is read, a

@@ -39,6 +39,7 @@ impl<G: Gapi> Builder<G> {
     /// There is no graph, or it is wrong.
     pub async fn plan(mut self) -> Result<Plan, EngineError> {
         let prefix = self.options.prefix()?;
+        self.options.join();
         // First of all: if another user could have planted the remembered state, the source is not asked for a graph.
         let journal = glance(prefix.path())?;
         let config = self.only_graph(prefix.path()).await?;
@@ -62,6 +63,7 @@ impl<G: Gapi> Builder<G> {
     /// There is none, or it is wrong.
     pub async fn check(mut self) -> Result<Prepared, EngineError> {
         let prefix = Prefix::new(self.options.prefix.as_deref())?;
+        self.options.join();
         let config = self.only_graph(prefix.path()).await?;
         let prepared = self.options.preparing.anywhere(config).await?;
         tell_warnings(&prepared, &self.options.warnings);

@@ -1,0 +1,1 @@
+//! Exports and collects, without a world.

@@ -1,0 +1,107 @@
+//! The place of an engine among hosts: its settings, and what runs for it as long as the engine does.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::gapi::Gapi;
+use crate::graph::{Exchanged, Offers};
+use crate::resource::{Entry, Member, World};
+use crate::runtime::builder::{Builder, Settings};
+use crate::runtime::drive::Request;
+use crate::runtime::exchange::{follow_exports, publish_exports};
+use crate::runtime::prepare::Preparing;
+
+/// The default of `Builder::export_ttl`.
+const EXPORT_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// The part of the graph in force that has to do with other hosts; `None`: it has none.
+pub(crate) type InForce = Option<Arc<Exchanged>>;
+
+/// This host among others. Clones share what is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) world: Option<Arc<dyn World>>,
+    /// The access to that world, as soon as the name of this host is known.
+    pub(crate) member: Option<Arc<dyn Member>>,
+    pub(crate) host: String,
+    pub(crate) ttl: Duration,
+    known: Arc<Mutex<BTreeMap<String, Entry>>>,
+}
+
+impl Default for Site {
+    fn default() -> Site {
+        Site { world: None, member: None, host: String::new(), ttl: EXPORT_TTL, known: Arc::default() }
+    }
+}
+
+impl Site {
+    /// Keeps what was read last: it holds as long as the world can't be reached.
+    pub(crate) fn learn(&self, entries: &BTreeMap<String, Entry>) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(entries);
+    }
+
+    /// What is known of the exports of hosts.
+    pub(crate) fn offers(&self) -> Offers {
+        offers(&self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The exports among these entries.
+pub(super) fn offers(entries: &BTreeMap<String, Entry>) -> Offers {
+    Offers::of(entries.iter().map(|(key, entry)| (key.as_str(), &entry.value)))
+}
+
+impl Settings {
+    /// From here on the host and its world are known.
+    pub(crate) fn join(&mut self) {
+        let site = &mut self.preparing.site;
+        site.host.clone_from(&self.hostname);
+        site.member = site.world.as_ref().map(|world| world.member(&site.host));
+    }
+}
+
+impl<G: Gapi> Builder<G> {
+    /// The world through which hosts exchange resources ([`Graph::export`](crate::graph::Graph::export),
+    /// [`Graph::collect`](crate::graph::Graph::collect)). In it this host has the name of
+    /// [`hostname`](Builder::hostname), and no other engine may have the same. Default: none, so that a graph collects
+    /// only what it exports itself. Several engines of a process share an [`Embedded`](crate::world::Embedded).
+    ///
+    /// A program that can write to the world decides what runs on all hosts that collect. In noop nothing is written to it.
+    pub fn world(mut self, world: impl World) -> Self {
+        self.options.preparing.site.world = Some(Arc::new(world));
+        self
+    }
+
+    /// How long the exports of this host stay in the world after its engine has ended; then they are withdrawn. At
+    /// least a second. Default: 24 hours.
+    pub fn export_ttl(mut self, ttl: Duration) -> Self {
+        self.options.preparing.site.ttl = ttl;
+        self
+    }
+}
+
+/// Starts what keeps the graph in force and the world in step, until the engine `quits`.
+pub(crate) fn begin(
+    preparing: &Preparing,
+    in_force: &watch::Sender<InForce>,
+    requests: mpsc::WeakUnboundedSender<Request>,
+    quits: &watch::Receiver<Option<()>>,
+) {
+    let Some(member) = &preparing.site.member else { return };
+    if !preparing.settings.is_noop() {
+        let publish = publish_exports(Arc::clone(member), preparing.site.ttl, in_force.subscribe());
+        tokio::spawn(until(quits.clone(), publish));
+    }
+    let follow = follow_exports(Arc::clone(member), preparing.clone(), requests, in_force.subscribe());
+    tokio::spawn(until(quits.clone(), follow));
+}
+
+async fn until(mut quits: watch::Receiver<Option<()>>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = quits.changed() => {}
+    }
+}

@@ -1,0 +1,4 @@
+//! The contract of a world, and each implementation that it is asked of.
+
+mod contract;
+mod embedded;
