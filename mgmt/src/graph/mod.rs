@@ -36,6 +36,7 @@ pub use builder::Graph;
 pub(crate) use coming::{Doubt, Doubts};
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
+pub use exchange::{AwaitedData, CollectData, EndData, ExportData};
 pub use exchange::{AwaitedEdge, Collect, Collected, CollectedOne, End, Export, Exporting};
 pub(crate) use exchange::{Offers, check_exchange, exporter_key, exports_of, resolve, spoilers, wanted_keys};
 pub(crate) use former::Former;

@@ -3,6 +3,7 @@
 
 mod check;
 mod collect;
+mod data;
 mod entry;
 mod export;
 mod keys;
@@ -14,6 +15,8 @@ mod tests;
 
 pub(crate) use check::check_exchange;
 pub use collect::{AwaitedEdge, Collect, Collected, CollectedOne, End};
+pub(in crate::graph) use data::exchange_data;
+pub use data::{AwaitedData, CollectData, EndData, ExportData};
 pub use export::{Export, Exporting};
 pub(crate) use keys::{exporter_key, exports_of, wanted_keys};
 pub(crate) use offers::{Offers, Taken};
