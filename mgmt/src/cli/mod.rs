@@ -12,6 +12,7 @@ mod commands;
 mod completing;
 #[cfg(feature = "yaml")]
 mod convert;
+mod convert_exchange;
 mod describe;
 mod exit;
 mod graphviz;

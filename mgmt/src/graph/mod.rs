@@ -46,7 +46,7 @@ pub(crate) use host::Host;
 pub(crate) use index::is;
 pub use merging::{Merging, Pairs, Refusal, pairwise};
 pub use pass::{Pass, PassGraph};
-pub(crate) use prepare::{Draft, Exchanged, prepare_with};
+pub(crate) use prepare::{Draft, Exchanged, alone, prepare_with};
 pub use prepare::{Prepared, Settings, prepare};
 pub use problem::{Problem, Problems};
 pub use quotient::{Quotient, QuotientEdge};

@@ -1,13 +1,13 @@
 //! From a declared graph to one that can run: the only way.
 
 use std::any::TypeId;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::data::GraphData;
-use crate::graph::exchange::{Taken, check_exchange};
+use crate::graph::exchange::{Offers, Resolution, Taken, check_exchange, resolve};
 use crate::graph::former::{Former, Likeness, Same};
 use crate::graph::grouping::{AutoGroups, GroupGraph, Grouping};
 use crate::graph::groups::Groups;
@@ -382,12 +382,30 @@ impl<'a> Draft<'a> {
 
 /// Makes a graph ready to run: applies the settings, checks the whole graph, runs the passes. The edges of passes are
 /// checked when they are added: both ends exist, and no cycle is closed. No resource examines the system (see
-/// [`Prepare`](crate::resource::Prepare)): an engine does that.
+/// [`Prepare`](crate::resource::Prepare)), and of what is exported for all hosts the graph collects only its own: an
+/// engine does the rest.
 ///
 /// # Errors
 /// All mistakes in the graph.
 pub fn prepare(config: GraphConfig, settings: &Settings) -> Result<Prepared, Problems> {
-    prepare_with(config, settings, Vec::new())
+    let Resolution { config, warnings, .. } = alone(config, settings, "")?;
+    prepare_with(config, settings, warnings)
+}
+
+/// The graph with what it collects of its own exports, on the host of that name. In noop nothing is exported.
+///
+/// # Errors
+/// What is wrong with exports and rules.
+pub(crate) fn alone(config: GraphConfig, settings: &Settings, host: &str) -> Result<Resolution, Problems> {
+    if !config.is_shared() {
+        return Ok(Resolution { config, taken: Vec::new(), warnings: Vec::new() });
+    }
+    let mut problems = Vec::new();
+    check_exchange(&config, &mut problems);
+    Problems(problems).into_result()?;
+    let none = Offers::default();
+    let offers = if settings.is_noop() { none } else { none.with_own(host, &config.exports) };
+    Ok(resolve(&config, &offers, &BTreeMap::new()))
 }
 
 /// The same, with the warnings about how the graph was made.

@@ -44,7 +44,7 @@ pub struct Reason {
 /// A host that exports a resource, which this graph collects.
 #[derive(Clone, Debug)]
 pub struct Offerer {
-    /// The host.
+    /// The host; empty: the one that the graph is for, if that is not known.
     pub host: String,
     /// The resource.
     pub id: ResourceId,
@@ -70,6 +70,9 @@ impl fmt::Display for Origin {
                 (line, column) => write!(f, "{}:{line}:{column}", span.file),
             },
             Origin::Pass(reason) => write!(f, "{}: {}", reason.pass, reason.why),
+            Origin::Host(offerer) if offerer.host.is_empty() => {
+                write!(f, "{}, exported by this host", offerer.collected)
+            }
             Origin::Host(offerer) => write!(f, "{}, exported by {}", offerer.collected, in_one_line(&offerer.host)),
             Origin::Unknown => f.write_str("(unknown)"),
         }

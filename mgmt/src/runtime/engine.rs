@@ -87,7 +87,7 @@ impl<G: Gapi> Builder<G> {
                 preparing: self.options.preparing.clone(),
             }),
         };
-        exchange::begin(&self.options.preparing, &core.in_force, requests.downgrade(), &quits);
+        let publishing = exchange::begin(&self.options.preparing, &core.in_force, requests.downgrade(), &quits);
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
@@ -104,6 +104,10 @@ impl<G: Gapi> Builder<G> {
             quit.send_replace(Some(()));
             let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread_or_here(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
+            if let Some(publishing) = publishing {
+                // An error: the task has panicked.
+                let _ = publishing.await;
+            }
             let connections = core.services.connections.clone();
             core.services.clear();
             drop(core);

@@ -221,7 +221,7 @@ async fn a_bad_export_spoils_only_itself_and_the_warning_names_host_and_resource
     let all = || seen.lock().unwrap().join("\n");
     until("all are reported", || ["newer", "junk", "%ZZ"].iter().all(|name| all().contains(name))).await;
     let all = all();
-    assert!(all.contains("file[/x/newer], which evil exports, is left out: there is no field `color`"), "{all}");
+    assert!(all.contains("file[/x/newer], which evil exports, is left out: file has no field `color`"), "{all}");
     assert!(all.contains("file[/x/junk], which evil exports, is left out: it can't be read"), "{all}");
     // Two that own one path here: neither is kept.
     assert!(all.contains("file[/x/same], which web1 exports, is left out"), "{all}");
@@ -361,4 +361,19 @@ async fn exports_leave_when_their_host_has_been_gone_for_their_time() {
     })
     .await;
     collector.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_short_run_exports_is_published_before_it_ends() {
+    let world = Embedded::new();
+    let exporter = start(&world, "web1", exporting(&[("/x/a", "one")])).await;
+    exporter.stop().await.unwrap();
+    assert_eq!(world.revision().0, 1);
+    let exporter = start(&world, "web1", GraphConfig::default()).await;
+    exporter.swap(exporting(&[("/x/a", "two")])).await.unwrap();
+    exporter.stop().await.unwrap();
+    let entries = mgmt::resource::World::member(&world, "other");
+    let keys = vec![mgmt::resource::Keys::Below("/mgmt/exports/*/file/web1/".to_owned())];
+    let entries = entries.get(keys).await.unwrap().entries;
+    assert!(String::from_utf8_lossy(&entries["/mgmt/exports/*/file/web1/%2Fx%2Fa"].value).contains("two"));
 }

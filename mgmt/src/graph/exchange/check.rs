@@ -42,9 +42,15 @@ pub(crate) fn check_exchange(config: &GraphConfig, problems: &mut Vec<Problem>) 
                  collected only if the rule trusts the hosts (`trust: true`, `.trust()`)"
             ));
         }
-        for field in rule.fields.keys().filter(|field| rule.kind.spec.field(field).is_none()) {
-            let hint = hint(field, rule.kind.spec.fields.iter().map(|field| field.name), "its fields are");
-            say(format!("a rule that collects {kind} sets `{field}`, which is no field of it: {hint}"));
+        for (field, value) in &rule.fields {
+            let Some(number) = rule.kind.spec.field(field) else {
+                let hint = hint(field, rule.kind.spec.fields.iter().map(|field| field.name), "its fields are");
+                say(format!("a rule that collects {kind} sets `{field}`, which is no field of it: {hint}"));
+                continue;
+            };
+            if let Err(why) = (rule.kind.spec.fields[usize::from(number)].parse)(value.clone()) {
+                say(format!("a rule that collects {kind} sets `{field}` to a value that does not fit: {why}"));
+            }
         }
     }
 }

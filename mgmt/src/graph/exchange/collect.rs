@@ -4,6 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use crate::id::ResourceId;
@@ -121,6 +122,21 @@ impl<R: Converge> Collected<R> {
     /// `?` any character. Default: all.
     pub fn named(self, names: impl Into<String>) -> Self {
         self.with(|rule| rule.named.push(names.into()))
+    }
+
+    /// Sets a field on each resource, in place of what the exporting host has set: as data, so that the graph can be
+    /// written as data, unlike with [`map`](Collected::map). A field that the kind lacks, or a value of another type, is
+    /// an error of the graph. Default: they are as they were exported.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// # let mut g = Graph::new("monitor");
+    /// g.collect::<File>().set("mode", "0644");
+    /// ```
+    pub fn set(self, field: &str, value: impl Serialize) -> Self {
+        // What has no form as data is of another type than any field.
+        let value = serde_json::to_value(value).unwrap_or_default();
+        self.with(|rule| drop(rule.fields.insert(field.to_owned(), value)))
     }
 
     /// Changes each resource to fit this host. A later call replaces an earlier one. The closure sets fields and

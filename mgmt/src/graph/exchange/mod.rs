@@ -20,4 +20,4 @@ pub use data::{AwaitedData, CollectData, EndData, ExportData};
 pub use export::{Export, Exporting};
 pub(crate) use keys::{exporter_key, exports_of, wanted_keys};
 pub(crate) use offers::{Offers, Taken};
-pub(crate) use resolve::{resolve, spoilers};
+pub(crate) use resolve::{Resolution, resolve, spoilers};

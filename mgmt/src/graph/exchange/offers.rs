@@ -64,9 +64,9 @@ impl Offers {
     }
 
     /// What these rules take, in the order of the kinds, hosts and names: the first rule that fits takes it. The second
-    /// part: what a further rule would have taken too, each with the index of that rule.
-    pub(crate) fn taken(&self, rules: &[Collect]) -> (Taken, Vec<(u32, OfferKey)>) {
-        let (mut taken, mut twice) = (Vec::new(), Vec::new());
+    /// part: for each rule that would have taken something too, the first of that, and how many more there are.
+    pub(crate) fn taken(&self, rules: &[Collect]) -> (Taken, BTreeMap<u32, (OfferKey, usize)>) {
+        let (mut taken, mut twice) = (Vec::new(), BTreeMap::new());
         for (offer, bytes) in &self.all {
             let fits = |(_, rule): &(u32, &Collect)| {
                 rule.kind.spec.kind == offer.kind
@@ -75,7 +75,9 @@ impl Offers {
             };
             let mut fitting = (0u32..).zip(rules).filter(fits).map(|(n, _)| n);
             taken.extend(fitting.next().map(|rule| (rule, offer.clone(), Arc::clone(bytes))));
-            twice.extend(fitting.map(|rule| (rule, offer.clone())));
+            for rule in fitting {
+                twice.entry(rule).and_modify(|(_, more)| *more += 1).or_insert_with(|| (offer.clone(), 0));
+            }
         }
         (taken, twice)
     }

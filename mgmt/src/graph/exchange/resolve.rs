@@ -1,5 +1,6 @@
 //! From a graph that exports and collects to the graph that runs on this host.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::graph::exchange::entry::read;
 use crate::graph::exchange::offers::{OfferKey, Offers, Taken};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::twice::together;
-use crate::id::ResourceId;
+use crate::id::{ResourceId, in_one_line};
 use crate::resource::{Offerer, Origin};
 
 /// The graph that runs on this host.
@@ -35,11 +36,11 @@ pub(crate) fn resolve(declared: &GraphConfig, offers: &Offers, spoilt: &BTreeMap
             Origin::Unknown,
         ));
     }
-    for (rule, (first, more)) in counted(&twice) {
-        let more = if more > 0 { format!(" and {more} more are") } else { " is".to_owned() };
+    for (rule, (first, more)) in &twice {
+        let more = if *more > 0 { format!(" and {more} more are") } else { " is".to_owned() };
         let id = ResourceId::new(&first.kind, first.name.clone());
         let message = format!("{id}{more} collected twice: the first rule holds");
-        warnings.push(Problem::new(message, rules[rule as usize].origin.clone()));
+        warnings.push(Problem::new(message, rules[*rule as usize].origin.clone()));
     }
     let mut made: Vec<(u32, &OfferKey, Vertex)> = Vec::new();
     for (rule, offer, bytes) in &taken {
@@ -68,18 +69,14 @@ pub(crate) fn resolve(declared: &GraphConfig, offers: &Offers, spoilt: &BTreeMap
     Resolution { config, taken, warnings }
 }
 
-/// For each rule the first of what it would have taken too, and how many more there are.
-fn counted(twice: &[(u32, OfferKey)]) -> BTreeMap<u32, (&OfferKey, usize)> {
-    let mut counted: BTreeMap<u32, (&OfferKey, usize)> = BTreeMap::new();
-    for (rule, offer) in twice {
-        counted.entry(*rule).and_modify(|(_, more)| *more += 1).or_insert((offer, 0));
-    }
-    counted
-}
-
 fn left_out(offer: &OfferKey, why: &str, origin: &Origin) -> Problem {
     let id = ResourceId::new(&offer.kind, offer.name.clone());
-    Problem::new(format!("{id}, which {} exports, is left out: {why}", offer.host), origin.clone())
+    Problem::new(format!("{id}, which {} exports, is left out: {why}", shown(&offer.host)), origin.clone())
+}
+
+/// The name of a host for people. It is empty for this one, if a graph is made ready for no certain host.
+fn shown(host: &str) -> Cow<'_, str> {
+    if host.is_empty() { "this host".into() } else { in_one_line(host) }
 }
 
 /// The resources with one identity, and the rules that took them.
@@ -119,7 +116,7 @@ fn one_of(
             continue;
         }
         let message = |why: &str| {
-            let id = vertex.id();
+            let (id, first, host) = (vertex.id(), shown(&first), shown(&host));
             format!("{first} and {host} both export {id}, and not the same{why}: it is left out until one is left")
         };
         match together(&one, &vertex) {
@@ -135,7 +132,8 @@ fn one_of(
         own if together(own, &one).is_ok() => Ok(One::New(one)),
         own => {
             let message = format!(
-                "{first} exports {}, which this graph declares itself, and not the same: that of the graph holds",
+                "{} exports {}, which this graph declares itself, and not the same: that of the graph holds",
+                shown(&first),
                 one.id()
             );
             Err(Problem::new(message, one.origin.clone()).also("declared", own.origin.clone()))

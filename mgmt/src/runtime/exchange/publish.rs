@@ -16,8 +16,36 @@ use crate::runtime::exchange::settings::InForce;
 /// How often a transaction that another one has overtaken is made again at once.
 const RACES_MAX: usize = 16;
 
-/// Runs until the engine has ended.
-pub(crate) async fn publish_exports(member: Arc<dyn Member>, ttl: Duration, mut in_force: watch::Receiver<InForce>) {
+/// The longest time between two renewals of the lease, and the longest time that the end of an engine waits until its
+/// exports are published.
+const RENEWAL_MAX: Duration = Duration::from_secs(600);
+const END_MAX: Duration = Duration::from_secs(2);
+
+/// Runs until the engine `quits`, and then until the exports of its last graph are published, or that has failed.
+pub(crate) async fn publish_exports(
+    member: Arc<dyn Member>,
+    ttl: Duration,
+    in_force: watch::Receiver<InForce>,
+    mut quits: watch::Receiver<Option<()>>,
+) {
+    let to_quit = quits.clone();
+    let overdue = async {
+        // An error means that the engine has ended.
+        let _ = quits.wait_for(Option::is_some).await;
+        tokio::time::sleep(END_MAX).await;
+    };
+    tokio::select! {
+        () = publish_until(member, ttl, in_force, to_quit) => {}
+        () = overdue => tracing::warn!(target: "mgmt", "the world: no answer about what this host exports before the engine ended"),
+    }
+}
+
+async fn publish_until(
+    member: Arc<dyn Member>,
+    ttl: Duration,
+    mut in_force: watch::Receiver<InForce>,
+    mut quits: watch::Receiver<Option<()>>,
+) {
     let mut publisher = Publisher { member, ttl, lease: None };
     let mut attempts = Attempts::new("publishing what this host exports");
     loop {
@@ -27,7 +55,7 @@ pub(crate) async fn publish_exports(member: Arc<dyn Member>, ttl: Duration, mut 
             Ok(()) => {
                 attempts.succeeded();
                 // A third of its time, so that two renewals can fail.
-                publisher.lease.map(|_| publisher.ttl / 3)
+                publisher.lease.map(|_| (publisher.ttl / 3).min(RENEWAL_MAX))
             }
             Err(error) => Some(attempts.failed(&error)),
         };
@@ -41,6 +69,7 @@ pub(crate) async fn publish_exports(member: Arc<dyn Member>, ttl: Duration, mut 
         tokio::select! {
             changed = in_force.changed() => if changed.is_err() { return },
             () = again => {}
+            _ = quits.wait_for(Option::is_some) => if !in_force.has_changed().unwrap_or(false) { return },
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::graph::{
-    Exchanged, GraphConfig, Offers, Prepared, Problems, check_exchange, resolve, spoilers, wanted_keys,
+    Exchanged, GraphConfig, Offers, Prepared, Problems, alone, check_exchange, resolve, spoilers, wanted_keys,
 };
 use crate::runtime::prepare::Preparing;
 
@@ -32,12 +32,7 @@ impl Preparing {
     /// # Errors
     /// Everything that is wrong as far as the graph shows.
     pub(crate) async fn anywhere(&self, declared: GraphConfig) -> Result<Prepared, Problems> {
-        if !declared.is_shared() {
-            return self.unseen(declared, Vec::new()).await;
-        }
-        checked(&declared)?;
-        let offers = self.own(&declared, Offers::default());
-        let resolution = resolve(&declared, &offers, &BTreeMap::new());
+        let resolution = alone(declared, &self.settings, &self.site.host)?;
         self.unseen(resolution.config, resolution.warnings).await
     }
 

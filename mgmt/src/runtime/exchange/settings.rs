@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::gapi::Gapi;
 use crate::graph::{Exchanged, Offers};
@@ -75,28 +76,30 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// How long the exports of this host stay in the world after its engine has ended; then they are withdrawn. At
-    /// least a second. Default: 24 hours.
+    /// How long the exports of this host stay in the world after its engine has ended (at most ten minutes less if it was
+    /// killed); then they are withdrawn. At least a second. Default: 24 hours.
     pub fn export_ttl(mut self, ttl: Duration) -> Self {
         self.options.preparing.site.ttl = ttl;
         self
     }
 }
 
-/// Starts what keeps the graph in force and the world in step, until the engine `quits`.
+/// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the task that publishes
+/// exports, which may take a moment longer.
 pub(crate) fn begin(
     preparing: &Preparing,
     in_force: &watch::Sender<InForce>,
     requests: mpsc::WeakUnboundedSender<Request>,
     quits: &watch::Receiver<Option<()>>,
-) {
-    let Some(member) = &preparing.site.member else { return };
-    if !preparing.settings.is_noop() {
-        let publish = publish_exports(Arc::clone(member), preparing.site.ttl, in_force.subscribe());
-        tokio::spawn(until(quits.clone(), publish));
-    }
+) -> Option<JoinHandle<()>> {
+    let member = preparing.site.member.as_ref()?;
     let follow = follow_exports(Arc::clone(member), preparing.clone(), requests, in_force.subscribe());
     tokio::spawn(until(quits.clone(), follow));
+    if preparing.settings.is_noop() {
+        return None;
+    }
+    let publish = publish_exports(Arc::clone(member), preparing.site.ttl, in_force.subscribe(), quits.clone());
+    Some(tokio::spawn(publish))
 }
 
 async fn until(mut quits: watch::Receiver<Option<()>>, work: impl Future<Output = ()>) {
