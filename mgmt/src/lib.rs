@@ -29,6 +29,7 @@
 //! [guide-own-kinds]: guide::own_kinds
 //! [guide-testing]: guide::testing
 //! [guide-embedding]: guide::embedding
+//! [guide-world]: guide::world
 //! [guide-yaml]: guide::yaml
 //! [guide-promises]: guide::promises
 //! [guide-faults]: guide::faults

@@ -15,10 +15,13 @@ fn read(text: &str) -> YamlGraph {
 /// A graph as data, without the places where it was declared, and without the names of edges, which programs lack.
 fn data(config: &GraphConfig) -> Json {
     let mut data = serde_json::to_value(config).unwrap();
-    for list in ["resources", "edges", "sends"] {
-        for entry in data[list].as_array_mut().unwrap() {
+    for list in ["resources", "edges", "sends", "exports", "collects", "awaited"] {
+        for entry in data.get_mut(list).and_then(Json::as_array_mut).into_iter().flatten() {
             entry.as_object_mut().unwrap().remove("origin");
-            if list == "edges" {
+            if let Some(resource) = entry.get_mut("resource") {
+                resource.as_object_mut().unwrap().remove("origin");
+            }
+            if list == "edges" || list == "awaited" {
                 entry.as_object_mut().unwrap().remove("name");
             }
         }
