@@ -292,9 +292,7 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// All mistakes in the graph.
     pub(crate) fn new(config: GraphConfig, settings: &'a Settings, former: &Former) -> Result<Draft<'a>, Problems> {
-        let mut problems = Vec::new();
-        check_exchange(&config, &mut problems);
-        Problems(problems).into_result()?;
+        check_exchange(&config)?;
         let mut source = Arc::new(config);
         let mut config = settings.applied(&source);
         let (provisions, hands) = (settings.provisions.as_ref(), settings.hands);
@@ -400,9 +398,7 @@ pub(crate) fn alone(config: GraphConfig, settings: &Settings, host: &str) -> Res
     if !config.is_shared() {
         return Ok(Resolution { config, taken: Vec::new(), warnings: Vec::new() });
     }
-    let mut problems = Vec::new();
-    check_exchange(&config, &mut problems);
-    Problems(problems).into_result()?;
+    check_exchange(&config)?;
     let none = Offers::default();
     let offers = if settings.is_noop() { none } else { none.with_own(host, &config.exports) };
     Ok(resolve(&config, &offers, &BTreeMap::new()))

@@ -11,7 +11,7 @@ use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::copies::check_copies;
 use crate::graph::cycle::tell_cycle;
 use crate::graph::data::two_types;
-use crate::graph::exchange::check_exchange;
+use crate::graph::exchange::with_exchange;
 use crate::graph::former::Likeness;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
@@ -26,11 +26,7 @@ use crate::resource::{FieldProblem, KindSpec, Origin, Provisions, Uid};
 /// # Errors
 /// All mistakes.
 pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
-    let mut problems = Vec::new();
-    check_exchange(config, &mut problems);
-    let checked = checked(config).err().unwrap_or_default().0;
-    problems.extend(checked);
-    Problems(problems).into_result()
+    with_exchange(config, checked(config))
 }
 
 /// The same for what runs here.
@@ -45,15 +41,12 @@ fn checked(config: &GraphConfig) -> Result<(), Problems> {
 /// are.
 #[cfg(feature = "yaml")]
 pub(crate) fn validate_but(config: &GraphConfig, doubts: &Doubts) -> Result<(), Problems> {
-    let mut problems = Vec::new();
-    check_exchange(config, &mut problems);
     let checked = match indexed_but(config, Some(doubts), None, one_by_one) {
         // Doubts are about the resources as they were declared.
         Err(_) if doubts.is_empty() => checked(config),
         ended => ended.map(drop),
     };
-    problems.extend(checked.err().unwrap_or_default().0);
-    Problems(problems).into_result()
+    with_exchange(config, checked)
 }
 
 /// Does numbered pieces of work that don't depend on one another, possibly in parallel.

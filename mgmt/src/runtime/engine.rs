@@ -54,7 +54,6 @@ impl<G: Gapi> Builder<G> {
         has_runtime()?;
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
         let prefix = self.options.prefix()?;
-        self.options.join();
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
         let (given, path) = (self.options.prefix.clone(), prefix.path().to_owned());
         let Opened { journal, dirs, existing, records, found } =
@@ -104,21 +103,12 @@ impl<G: Gapi> Builder<G> {
             quit.send_replace(Some(()));
             let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread_or_here(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
-            if let Some(publishing) = publishing {
-                // An error: the task has panicked.
-                let _ = publishing.await;
-            }
+            all_ended([publishing]).await;
             let connections = core.services.connections.clone();
             core.services.clear();
             drop(core);
-            if let Some(control) = control {
-                // The socket is removed before the lock of the prefix is released. An error: the task has panicked.
-                let _ = control.await;
-            }
-            if let Some(hub) = hub {
-                // An error means that a drop panics or the runtime ends. The hub has ended then, too.
-                let _ = hub.await;
-            }
+            // The socket of the control is removed before the lock of the prefix is released.
+            all_ended([control, hub]).await;
             if !shares_doors {
                 connections.close().await;
             }
@@ -147,6 +137,13 @@ impl<G: Gapi> Builder<G> {
         let config = first_graph(&mut self.gapi, data).await?;
         self.options.spare(self.gapi.files());
         Ok(self.options.preparing.here(config).await?)
+    }
+}
+
+async fn all_ended<const N: usize>(tasks: [Option<JoinHandle<()>>; N]) {
+    for task in tasks.into_iter().flatten() {
+        // An error means that the task has panicked, or that the runtime ends. It has ended then, too.
+        let _ = task.await;
     }
 }
 

@@ -6,11 +6,28 @@ use crate::graph::config::GraphConfig;
 use crate::graph::exchange::collect::End;
 use crate::graph::exchange::entry::written;
 use crate::graph::exchange::export::Export;
-use crate::graph::problem::Problem;
+use crate::graph::problem::{Problem, Problems};
 use crate::resource::{Known, Origin, hint};
 
-/// Everything that is wrong with what a graph exports and collects.
-pub(crate) fn check_exchange(config: &GraphConfig, problems: &mut Vec<Problem>) {
+/// Everything that is wrong with what a graph exports and collects, and then the rest that is wrong with it.
+pub(in crate::graph) fn with_exchange(config: &GraphConfig, rest: Result<(), Problems>) -> Result<(), Problems> {
+    let mut problems = check_exchange(config).err().unwrap_or_default();
+    problems.0.extend(rest.err().unwrap_or_default().0);
+    problems.into_result()
+}
+
+/// Checks what a graph exports and collects.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn check_exchange(config: &GraphConfig) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    check_exports(config, &mut problems);
+    check_rules(config, &mut problems);
+    Problems(problems).into_result()
+}
+
+fn check_exports(config: &GraphConfig, problems: &mut Vec<Problem>) {
     let mut seen: HashMap<(String, String, Option<&str>), &Origin> = HashMap::new();
     for export in &config.exports {
         check_export(export, problems);
@@ -24,6 +41,9 @@ pub(crate) fn check_exchange(config: &GraphConfig, problems: &mut Vec<Problem>) 
             }
         }
     }
+}
+
+fn check_rules(config: &GraphConfig, problems: &mut Vec<Problem>) {
     let is_missing = |end: &End| match end {
         End::Vertex(place) => *place as usize >= config.vertices.len(),
         End::Collected(rule) => *rule as usize >= config.collects.len(),

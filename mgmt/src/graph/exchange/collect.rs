@@ -125,8 +125,8 @@ impl<R: Converge> Collected<R> {
     }
 
     /// Sets a field on each resource, in place of what the exporting host has set: as data, so that the graph can be
-    /// written as data, unlike with [`map`](Collected::map). A field that the kind lacks, or a value of another type, is
-    /// an error of the graph. Default: they are as they were exported.
+    /// written as data, unlike with [`map`](Collected::map). A field that the kind lacks, or a value of another type,
+    /// is an error of the graph. Default: they are as they were exported.
     ///
     /// ```
     /// # use mgmt::prelude::*;

@@ -14,6 +14,7 @@ mod resolve;
 mod tests;
 
 pub(crate) use check::check_exchange;
+pub(in crate::graph) use check::with_exchange;
 pub use collect::{AwaitedEdge, Collect, Collected, CollectedOne, End};
 pub(in crate::graph) use data::exchange_data;
 pub use data::{AwaitedData, CollectData, EndData, ExportData};

@@ -36,7 +36,10 @@ pub(crate) async fn publish_exports(
     };
     tokio::select! {
         () = publish_until(member, ttl, in_force, to_quit) => {}
-        () = overdue => tracing::warn!(target: "mgmt", "the world: no answer about what this host exports before the engine ended"),
+        () = overdue => tracing::warn!(
+            target: "mgmt",
+            "the world has not answered within {END_MAX:?}: what this host exports may not be published",
+        ),
     }
 }
 

@@ -70,22 +70,23 @@ impl<G: Gapi> Builder<G> {
     /// [`hostname`](Builder::hostname), and no other engine may have the same. Default: none, so that a graph collects
     /// only what it exports itself. Several engines of a process share an [`Embedded`](crate::world::Embedded).
     ///
-    /// A program that can write to the world decides what runs on all hosts that collect. In noop nothing is written to it.
+    /// A program that can write to the world decides what runs on all hosts that collect. In noop nothing is written to
+    /// it.
     pub fn world(mut self, world: impl World) -> Self {
         self.options.preparing.site.world = Some(Arc::new(world));
         self
     }
 
-    /// How long the exports of this host stay in the world after its engine has ended (at most ten minutes less if it was
-    /// killed); then they are withdrawn. At least a second. Default: 24 hours.
+    /// How long the exports of this host stay in the world after its engine has ended, or up to ten minutes less; then
+    /// they are withdrawn. At least a second. Default: 24 hours.
     pub fn export_ttl(mut self, ttl: Duration) -> Self {
         self.options.preparing.site.ttl = ttl;
         self
     }
 }
 
-/// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the task that publishes
-/// exports, which may take a moment longer.
+/// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the task that
+/// publishes exports, which may take a moment longer.
 pub(crate) fn begin(
     preparing: &Preparing,
     in_force: &watch::Sender<InForce>,
