@@ -16,12 +16,16 @@ pub(super) trait Ground: Sized {
     fn cut(&self, host: &str);
     fn mend(&self, host: &str);
     /// The store forgets the changes before now.
-    fn compact(&self);
+    async fn compact(&self);
 }
 
+/// `contract!(Ground)`, or with attributes for each test. In a world in this process time is not waited for.
 macro_rules! contract {
     ($ground:ty) => {
-        crate::world::tests::contract::contract!($ground:
+        crate::world::tests::contract::contract!($ground, #[tokio::test(start_paused = true)]);
+    };
+    ($ground:ty, $(#[$attribute:meta])+) => {
+        crate::world::tests::contract::contract!($ground, [$(#[$attribute])+]:
             a_snapshot_has_what_was_written_and_its_revision,
             a_snapshot_has_no_other_keys,
             a_watch_continues_where_the_snapshot_ends,
@@ -39,13 +43,14 @@ macro_rules! contract {
             any_bytes_are_kept,
         );
     };
-    ($ground:ty: $($name:ident),+ $(,)?) => {
-        $(
-            #[tokio::test(start_paused = true)]
+    ($ground:ty, $attributes:tt: $($name:ident),+ $(,)?) => {
+        $(crate::world::tests::contract::contract!(one $ground, $attributes, $name);)+
+    };
+    (one $ground:ty, [$($attribute:tt)+], $name:ident) => {
+            $($attribute)+
             async fn $name() {
                 crate::world::tests::contract::$name(<$ground as crate::world::tests::contract::Ground>::begin()).await;
             }
-        )+
     };
 }
 pub(super) use contract;
@@ -212,7 +217,7 @@ pub(super) async fn forgotten_changes_are_reported(ground: impl Ground) {
     let old = put(&*member, "t/a", "1").await;
     put(&*member, "t/a", "2").await;
     let present = put(&*member, "t/a", "3").await;
-    ground.compact();
+    ground.compact().await;
     let mut watch = member.watch(below("t/"), old);
     assert!(matches!(next(&mut watch).await, WorldEvent::Lost(_)));
     assert!(poll_fn(|cx| watch.as_mut().poll_next(cx)).await.is_none(), "a lost watch ends");

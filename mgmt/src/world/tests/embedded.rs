@@ -23,7 +23,7 @@ impl Ground for Embedded {
         Embedded::mend(self, host);
     }
 
-    fn compact(&self) {
+    async fn compact(&self) {
         Embedded::compact(self);
     }
 }

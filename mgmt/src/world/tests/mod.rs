@@ -2,3 +2,5 @@
 
 mod contract;
 mod embedded;
+#[cfg(feature = "etcd")]
+mod etcd;
