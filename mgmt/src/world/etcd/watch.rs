@@ -2,7 +2,8 @@
 //!
 //! A stream of etcd has one watch for each range of keys, and they do not wait for one another: the changes of one
 //! transaction in two ranges come apart. So with several ranges, changes are kept until etcd has reported that all of
-//! them have got that far (a progress report, which etcd sends when it is asked and all watches have caught up).
+//! them have got that far (a progress report, which etcd sends when it is asked and all watches have caught up). Older
+//! servers send it too soon; there one range is watched that covers all, and what is between them is dropped here.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -53,13 +54,12 @@ async fn follow(world: &Etcd, keys: Vec<Keys>, after: Revision, sender: &mpsc::S
     if keys.is_empty() {
         return std::future::pending().await;
     }
-    let is_single = keys.len() == 1;
-    let begun = tokio::time::timeout(BEGIN_MAX, begin(world, keys, after)).await;
-    let mut stream = match begun.unwrap_or_else(|_| Err(format!("no answer within {BEGIN_MAX:?}"))) {
+    let begun = tokio::time::timeout(BEGIN_MAX, begin(world, &keys, after)).await;
+    let (mut stream, is_single) = match begun.unwrap_or_else(|_| Err(format!("no answer within {BEGIN_MAX:?}"))) {
         Ok(stream) => stream,
         Err(why) => return why,
     };
-    let mut kept = Kept { done: after, changes: BTreeMap::new() };
+    let mut kept = Kept { keys, done: after, changes: BTreeMap::new() };
     loop {
         let again = async {
             match kept.changes.is_empty() {
@@ -111,26 +111,48 @@ async fn follow(world: &Etcd, keys: Vec<Keys>, after: Revision, sender: &mpsc::S
     }
 }
 
-/// Begins to watch all ranges.
-async fn begin(world: &Etcd, keys: Vec<Keys>, after: Revision) -> Result<WatchStream, String> {
+/// Begins to watch all keys. The second part: whether they are one range for etcd.
+async fn begin(world: &Etcd, keys: &[Keys], after: Revision) -> Result<(WatchStream, bool), String> {
+    let text = |error: etcd_client::Error| error.to_string();
     let mut client = world.client().await?;
-    let mut keys = keys.into_iter().map(|keys| {
-        let options = WatchOptions::new().with_start_revision(after.0.cast_signed().saturating_add(1));
-        match keys {
-            Keys::One(key) => (key, options),
-            Keys::Below(prefix) => (prefix, options.with_prefix()),
-        }
-    });
-    let Some((key, options)) = keys.next() else { return Err("there is nothing to watch".to_owned()) };
-    let mut stream = client.watch(key, Some(options)).await.map_err(|error| error.to_string())?;
-    for (key, options) in keys {
-        stream.watch(key, Some(options)).await.map_err(|error| error.to_string())?;
+    let mut ranges: Vec<(String, Vec<u8>)> = keys.iter().map(range).collect();
+    if ranges.len() > 1 && !world.reports_progress().await? {
+        let start = ranges.iter().map(|(start, _)| start.clone()).min();
+        let end = ranges.iter().map(|(_, end)| end.clone()).max();
+        ranges = start.into_iter().zip(end).collect();
     }
-    Ok(stream)
+    let from = after.0.cast_signed().saturating_add(1);
+    let options = |end: Vec<u8>| Some(WatchOptions::new().with_start_revision(from).with_range(end));
+    let is_single = ranges.len() == 1;
+    let mut ranges = ranges.into_iter();
+    let Some((start, end)) = ranges.next() else { return Err("there is nothing to watch".to_owned()) };
+    let mut stream = client.watch(start, options(end)).await.map_err(text)?;
+    for (start, end) in ranges {
+        stream.watch(start, options(end)).await.map_err(text)?;
+    }
+    Ok((stream, is_single))
+}
+
+/// The first key, and the first one after the last.
+fn range(keys: &Keys) -> (String, Vec<u8>) {
+    match keys {
+        Keys::One(key) => (key.clone(), [key.as_bytes(), &[0]].concat()),
+        Keys::Below(prefix) => {
+            let mut end = prefix.clone().into_bytes();
+            // No byte of a text is the highest one; without a prefix, `\0` is the end of all keys.
+            match end.last_mut() {
+                Some(last) => *last += 1,
+                None => end.push(0),
+            }
+            (prefix.clone(), end)
+        }
+    }
 }
 
 /// Changes that have come, and may not be complete.
 struct Kept {
+    /// What is watched.
+    keys: Vec<Keys>,
     /// Up to here they were sent.
     done: Revision,
     changes: BTreeMap<Revision, BTreeMap<String, Option<Entry>>>,
@@ -141,7 +163,7 @@ impl Kept {
         for event in response.events() {
             let Some((key, entry)) = event.kv().and_then(entry) else { continue };
             // Ranges may overlap.
-            if entry.written > self.done {
+            if entry.written > self.done && self.keys.iter().any(|keys| keys.contain(&key)) {
                 let written = entry.written;
                 self.changes.entry(written).or_default().insert(key, exists(event).then_some(entry));
             }

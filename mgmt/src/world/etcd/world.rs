@@ -15,7 +15,7 @@ use crate::world::etcd::member::EtcdMember;
 /// that sends no packet is noticed, also while nothing is asked.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
-/// A world in etcd (3.5.8, 3.4.25 or later), in one that runs already. Clones share one connection.
+/// A world in etcd (3.4 or later), in one that runs already. Clones share one connection.
 ///
 /// A program that can write to it decides what runs on all hosts that collect. So it is reached encrypted and with
 /// certificates (`https://`); without encryption (`http://`) only on this host, where every local user can then write
@@ -39,6 +39,8 @@ pub struct Etcd {
     addresses: Vec<String>,
     tls: Option<TlsOptions>,
     client: Arc<OnceCell<Client>>,
+    /// See [`Etcd::reports_progress`].
+    reports_progress: Arc<OnceCell<bool>>,
 }
 
 impl fmt::Debug for Etcd {
@@ -51,7 +53,12 @@ impl Etcd {
     /// The etcd with servers at these addresses: `https://HOST:PORT`, or `http://127.0.0.1:PORT` on this host. One is
     /// enough; with several, others are used when one is away.
     pub fn new(addresses: impl IntoIterator<Item = impl Into<String>>) -> Etcd {
-        Etcd { addresses: addresses.into_iter().map(Into::into).collect(), tls: None, client: Arc::default() }
+        Etcd {
+            addresses: addresses.into_iter().map(Into::into).collect(),
+            tls: None,
+            client: Arc::default(),
+            reports_progress: Arc::default(),
+        }
     }
 
     /// The certificate of the authority that has signed those of the servers, and the certificate and the key of this
@@ -108,8 +115,65 @@ impl Etcd {
     }
 }
 
+impl Etcd {
+    /// Whether its servers report the progress of watches when these have really got that far.
+    pub(super) async fn reports_progress(&self) -> Result<bool, String> {
+        let ask = || async {
+            let status = self.client().await?.status().await.map_err(|error| error.to_string())?;
+            let is_new = has_sound_progress(status.version());
+            if !is_new {
+                let version = status.version();
+                tracing::info!(target: "mgmt", "etcd {version} filters less than 3.4.31, 3.5.13 and later versions do");
+            }
+            Ok(is_new)
+        };
+        self.reports_progress.get_or_try_init(ask).await.copied()
+    }
+}
+
+fn has_sound_progress(version: &str) -> bool {
+    let mut numbers = version.split(['.', '-', '+']).map(|number| number.parse::<u64>().unwrap_or_default());
+    match [numbers.next(), numbers.next(), numbers.next()].map(Option::unwrap_or_default) {
+        [3, 4, patch] => patch >= 31,
+        [3, 5, patch] => patch >= 13,
+        version => version >= [3, 6, 0],
+    }
+}
+
 impl World for Etcd {
     fn member(&self, host: &str) -> Arc<dyn Member> {
         Arc::new(EtcdMember { world: self.clone(), host: host.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, sound) in [
+            ("3.4.23", false),
+            ("3.4.31", true),
+            ("3.5.9", false),
+            ("3.5.13", true),
+            ("3.5.16", true),
+            ("3.6.0-rc.1", true),
+            ("3.10.0", true),
+            ("4.0.0", true),
+            ("3.3.99", false),
+            ("", false),
+        ] {
+            assert_eq!(has_sound_progress(version), sound, "{version}");
+        }
+    }
+
+    #[test]
+    fn wrong_addresses_are_refused() {
+        let problem = |addresses: &[&str]| Etcd::new(addresses.to_vec()).checked().unwrap_err().to_string();
+        assert!(problem(&[]).contains("no address"));
+        assert!(problem(&["http://127.0.0.1:1", "http://10.0.0.1:1"]).contains("http://10.0.0.1:1 is not encrypted"));
+        assert!(problem(&["https://10.0.0.1:1"]).contains("needs certificates"));
+        assert!(Etcd::new(["http://127.0.0.1:1"]).checked().is_ok());
     }
 }
