@@ -10,7 +10,7 @@ use crate::graph::{Exchanged, wanted_keys};
 use crate::resource::{Keys, Member, Snapshot, WorldEvent, WorldWatch};
 use crate::runtime::drive::Request;
 use crate::runtime::exchange::pause::Attempts;
-use crate::runtime::exchange::settings::{InForce, offers};
+use crate::runtime::exchange::settings::InForce;
 use crate::runtime::prepare::Preparing;
 
 /// How long to wait after a change: exports that change together make one new graph.
@@ -80,11 +80,11 @@ impl Follow {
     }
 
     /// Follows from a snapshot on.
-    async fn follow(&mut self, keys: &[Keys], mut state: Snapshot) -> Ended {
+    async fn follow(&mut self, keys: &[Keys], state: Snapshot) -> Ended {
         let mut watch = self.member.watch(keys.to_vec(), state.revision);
+        self.preparing.site.learn(state);
         loop {
-            self.preparing.site.learn(&state.entries);
-            self.update(&state).await;
+            self.update().await;
             tokio::select! {
                 changed = self.in_force.changed() => {
                     if changed.is_err() {
@@ -96,8 +96,8 @@ impl Follow {
                 }
                 event = next(&mut watch) => match event {
                     WorldEvent::Changed(changes) => {
-                        state.apply(changes);
-                        if let Some(why) = settled(&mut watch, &mut state).await {
+                        self.preparing.site.change(changes);
+                        if let Some(why) = self.settled(&mut watch).await {
                             return Ended::Lost(why);
                         }
                     }
@@ -107,12 +107,28 @@ impl Follow {
         }
     }
 
-    /// Puts another graph in force if the one in force takes something else of this state.
-    async fn update(&mut self, state: &Snapshot) {
+    /// Takes the changes that come at once. Returns why the watch was lost, if it was.
+    async fn settled(&self, watch: &mut WorldWatch) -> Option<String> {
+        tokio::time::sleep(SETTLE).await;
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = next(watch) => event,
+                () = std::future::ready(()) => return None,
+            };
+            match event {
+                WorldEvent::Changed(changes) => self.preparing.site.change(changes),
+                WorldEvent::Lost(why) => return Some(why),
+            }
+        }
+    }
+
+    /// Puts another graph in force if the one in force takes something else of what is known now.
+    async fn update(&mut self) {
         let Some(exchanged) = self.in_force.borrow_and_update().clone() else { return };
         let declared = &exchanged.declared;
-        let offers = offers(&state.entries);
-        let (taken, _) = self.preparing.own(declared, offers.clone()).taken(&declared.collects);
+        let offers = self.preparing.offers(declared);
+        let (taken, _) = offers.taken(&declared.collects);
         let is_refused = |refused: &Exchanged| Arc::ptr_eq(&refused.declared, declared) && refused.taken == taken;
         if taken == exchanged.taken || self.refused.as_ref().is_some_and(is_refused) {
             return;
@@ -134,22 +150,6 @@ impl Follow {
             let _ = requests.send(request);
         }
         let _ = done.await;
-    }
-}
-
-/// Takes the changes that come at once. Returns why the watch was lost, if it was.
-async fn settled(watch: &mut WorldWatch, state: &mut Snapshot) -> Option<String> {
-    tokio::time::sleep(SETTLE).await;
-    loop {
-        let event = tokio::select! {
-            biased;
-            event = next(watch) => event,
-            () = std::future::ready(()) => return None,
-        };
-        match event {
-            WorldEvent::Changed(changes) => state.apply(changes),
-            WorldEvent::Lost(why) => return Some(why),
-        }
     }
 }
 

@@ -24,7 +24,8 @@ impl Preparing {
             return self.resolved(declared, Vec::new()).await;
         }
         self.read(&declared).await;
-        self.with_offers(Arc::new(declared), &self.site.offers()).await
+        let offers = self.offers(&declared);
+        self.with_offers(Arc::new(declared), &offers).await
     }
 
     /// The same, ready for a host that is not looked at, without what other hosts export.
@@ -36,18 +37,19 @@ impl Preparing {
         self.unseen(resolution.config, resolution.warnings).await
     }
 
-    /// With what this host exports itself. In noop it exports nothing, so only what it exported before is collected.
-    pub(super) fn own(&self, declared: &GraphConfig, offers: Offers) -> Offers {
+    /// What is known of the exports of hosts, with those of this graph. In noop it exports nothing: of this host, only
+    /// what it exported before is collected.
+    pub(super) fn offers(&self, declared: &GraphConfig) -> Offers {
+        let offers = self.site.offers();
         if self.settings.is_noop() { offers } else { offers.with_own(&self.site.host, &declared.exports) }
     }
 
     /// The graph, ready for this host, with what it collects of these offers.
     pub(super) async fn with_offers(&self, declared: Arc<GraphConfig>, offers: &Offers) -> Result<Prepared, Problems> {
         check_exchange(&declared)?;
-        let offers = self.own(&declared, offers.clone());
         let mut spoilt = BTreeMap::new();
         loop {
-            let resolution = resolve(&declared, &offers, &spoilt);
+            let resolution = resolve(&declared, offers, &spoilt);
             match self.resolved(resolution.config, resolution.warnings).await {
                 Ok(prepared) => return Ok(prepared.of(Exchanged { declared, taken: resolution.taken })),
                 Err(problems) => {
@@ -73,7 +75,7 @@ impl Preparing {
             .map_err(|_| format!("no answer within {READ_MAX:?}"))
             .and_then(|read| read.map_err(|e| e.to_string()))
         {
-            Ok(snapshot) => self.site.learn(&snapshot.entries),
+            Ok(snapshot) => self.site.learn(snapshot),
             Err(why) => tracing::warn!(
                 target: "mgmt",
                 "what other hosts export can't be read: {why}; the graph runs with what is known of them, and follows",

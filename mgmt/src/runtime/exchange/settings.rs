@@ -1,7 +1,6 @@
 //! The place of an engine among hosts: its settings, and what runs for it as long as the engine does.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -9,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::gapi::Gapi;
 use crate::graph::{Exchanged, Offers};
-use crate::resource::{Entry, Member, World};
+use crate::resource::{Changes, Member, Snapshot, World};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::drive::Request;
 use crate::runtime::exchange::{follow_exports, publish_exports};
@@ -29,7 +28,8 @@ pub(crate) struct Site {
     pub(crate) member: Option<Arc<dyn Member>>,
     pub(crate) host: String,
     pub(crate) ttl: Duration,
-    known: Arc<Mutex<BTreeMap<String, Entry>>>,
+    /// What was read last: it holds as long as the world can't be reached.
+    known: Arc<Mutex<Snapshot>>,
 }
 
 impl Default for Site {
@@ -39,20 +39,30 @@ impl Default for Site {
 }
 
 impl Site {
-    /// Keeps what was read last: it holds as long as the world can't be reached.
-    pub(crate) fn learn(&self, entries: &BTreeMap<String, Entry>) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone_from(entries);
+    fn known(&self) -> MutexGuard<'_, Snapshot> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what was read. An older state does not replace a newer one.
+    pub(crate) fn learn(&self, snapshot: Snapshot) {
+        let mut known = self.known();
+        if snapshot.revision >= known.revision {
+            *known = snapshot;
+        }
+    }
+
+    /// Keeps what has changed since then. Without effect if that is known.
+    pub(crate) fn change(&self, changes: Changes) {
+        let mut known = self.known();
+        if changes.revision > known.revision {
+            known.apply(changes);
+        }
     }
 
     /// What is known of the exports of hosts.
     pub(crate) fn offers(&self) -> Offers {
-        offers(&self.known.lock().unwrap_or_else(PoisonError::into_inner))
+        Offers::of(self.known().entries.iter().map(|(key, entry)| (key.as_str(), &entry.value)))
     }
-}
-
-/// The exports among these entries.
-pub(super) fn offers(entries: &BTreeMap<String, Entry>) -> Offers {
-    Offers::of(entries.iter().map(|(key, entry)| (key.as_str(), &entry.value)))
 }
 
 impl Settings {
