@@ -136,6 +136,13 @@ pub(crate) fn builder(model: &Model) -> TokenStream {
             fn finish(self) -> (#ident, ::mgmt::resource::Draft) { (self.resource, self.draft) }
             fn handle(node: ::mgmt::resource::NodeRef) -> #handle { #handle(node) }
         }
+
+        #[automatically_derived]
+        #[diagnostic::do_not_recommend]
+        impl ::mgmt::resource::Rebuild for #ident {
+            type Builder = #builder;
+            fn rebuild(self) -> #builder { #builder { resource: self, draft: ::mgmt::resource::Draft::here() } }
+        }
     }
 }
 

@@ -77,6 +77,10 @@ pub mod testing {}
 #[doc = include_str!("../docs/embedding.md")]
 pub mod embedding {}
 
+/// What hosts share.
+#[doc = include_str!("../docs/world.md")]
+pub mod world {}
+
 /// Graphs without Rust.
 #[doc = include_str!("../docs/yaml.md")]
 pub mod yaml {}

@@ -14,7 +14,7 @@
 //! Cargo features: `archive` (the kinds `gzip`, `tar` and `unpack`), `cli` (the command line), `dbus` (the kinds
 //! `cron`, `hostname`, `nspawn` and `svc`, and D-Bus for kinds), `http` (the kinds `http:server` and `http:file`),
 //! `template` ([`render`]) and `yaml` (graphs from YAML) are on by default; `http-client` (the kind `http:client`),
-//! `virt` (the kind `virt`) and `testing` (laws and fakes for tests) are not.
+//! `etcd` (a world in etcd), `virt` (the kind `virt`) and `testing` (laws and fakes for tests) are not.
 //! More in the [guide](guide::embedding#cargo-features).
 //!
 //! The README of the project follows. Its chapters are the modules of [`guide`].
@@ -29,6 +29,7 @@
 //! [guide-own-kinds]: guide::own_kinds
 //! [guide-testing]: guide::testing
 //! [guide-embedding]: guide::embedding
+//! [guide-world]: guide::world
 //! [guide-yaml]: guide::yaml
 //! [guide-promises]: guide::promises
 //! [guide-faults]: guide::faults
@@ -56,6 +57,7 @@ pub mod runtime;
 #[doc(hidden)]
 pub mod scheduler;
 pub mod sys;
+pub mod world;
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -44,3 +44,4 @@ mod together;
 mod trees;
 mod values;
 mod waiting;
+mod world;

@@ -24,19 +24,15 @@ const MAY_USE: &[(&str, u8, &[&str])] = &[
     ("journal", 2, &["id", "sys"]),
     ("graph", 3, &["id", "dag", "resource"]),
     ("resources", 3, &["id", "sys", "resource"]),
-    ("world", 3, &["id", "sys"]),
+    ("world", 3, &["resource"]),
     ("gapi", 4, &["id", "sys", "resource", "graph", "resources"]),
     ("plan", 4, &["id", "resource"]),
-    ("runtime", 5, &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "world", "gapi", "plan"]),
+    ("runtime", 5, &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "gapi", "plan"]),
     ("remote", 5, &["id", "sys", "resource", "graph", "world", "gapi", "plan"]),
     ("guide", 6, &[]),
-    ("cli", 6, &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "runtime", "remote"]),
-    ("prelude", 6, &["resource", "graph", "resources", "world", "gapi", "remote"]),
-    (
-        "testing",
-        6,
-        &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "plan", "runtime", "remote"],
-    ),
+    ("cli", 6, &["id", "sys", "resource", "journal", "graph", "resources", "gapi", "runtime", "remote"]),
+    ("prelude", 6, &["resource", "graph", "resources", "gapi", "remote"]),
+    ("testing", 6, &["id", "sys", "resource", "journal", "graph", "resources", "gapi", "plan", "runtime", "remote"]),
 ];
 
 /// No async, no clock, no files, no randomness.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::graph::{GraphConfig, Vertex};
+use crate::graph::{End, GraphConfig, Vertex};
 use crate::resource::{Backoff, FieldSpec, Format, Join, Meta, SECRET_PLACEHOLDER, Seconds};
 use crate::resources::Exec;
 
@@ -30,6 +30,7 @@ pub(crate) fn to_rust_with(config: &GraphConfig, origin: &str, notes: &[Vec<Stri
         }
         writer.resource(place)?;
     }
+    writer.exchange()?;
     let mut program = format!("//! The graph {:?}, {origin}.\n\n", config.name);
     if writer.body.contains("Duration::") {
         program.push_str("use std::time::Duration;\n\n");
@@ -78,6 +79,13 @@ fn variables(config: &GraphConfig) -> Vec<Option<String>> {
     for (from, _) in config.links.iter().flat_map(|link| &link.sources) {
         needed[*from as usize] = true;
     }
+    for edge in &config.awaited {
+        for end in [&edge.from, &edge.to] {
+            if let End::Vertex(place) = end {
+                needed[*place as usize] = true;
+            }
+        }
+    }
     let mut taken = BTreeSet::new();
     let name = |(vertex, needed): (&Vertex, bool)| {
         let text = format!("{}_{}", vertex.resource.spec().kind, vertex.resource.name());
@@ -94,31 +102,66 @@ fn variables(config: &GraphConfig) -> Vec<Option<String>> {
     config.vertices.iter().zip(needed).map(name).collect()
 }
 
-struct Writer<'a> {
-    config: &'a GraphConfig,
+/// A resource in the making.
+pub(super) struct Expression {
+    new: String,
+    setters: Vec<String>,
+    /// Metaparameters with the name of a field, which need the path of their trait.
+    hidden: Vec<(&'static str, String)>,
+}
+
+pub(super) struct Writer<'a> {
+    pub(super) config: &'a GraphConfig,
     variables: Vec<Option<String>>,
-    body: String,
+    pub(super) body: String,
     done: Vec<bool>,
 }
 
 impl Writer<'_> {
-    fn variable(&self, place: u32) -> &str {
+    pub(super) fn variable(&self, place: u32) -> &str {
         self.variables[place as usize].as_deref().unwrap_or_default()
     }
 
     fn resource(&mut self, place: usize) -> Result<(), String> {
-        let vertex = &self.config.vertices[place];
         let at = u32::try_from(place).unwrap_or(u32::MAX);
+        let mut expression = self.expression(&self.config.vertices[place], Some(at))?;
+        expression.setters.extend(self.early_edges(at));
+        let bind = self.variables[place].as_ref().filter(|_| self.is_named_later(at));
+        let bind = bind.map_or(String::new(), |name| format!("let {name} = "));
+        self.add(&format!("{bind}g.add"), &expression, "");
+        self.done[place] = true;
+        Ok(())
+    }
+
+    /// Writes a statement that adds a resource: a function, the resource, and what follows.
+    pub(super) fn add(&mut self, function: &str, expression: &Expression, then: &str) {
+        let Expression { new, setters, hidden } = expression;
+        let one_line: String = setters.iter().map(|setter| format!(".{setter}")).collect();
+        let mut resource = format!("{new}{one_line}");
+        for (name, value) in hidden {
+            resource = format!("mgmt::resource::Declare::{name}({resource}, {value})");
+        }
+        let line = format!("    {function}({resource}){then};");
+        if line.chars().count() <= 100 || !hidden.is_empty() {
+            let _ = writeln!(self.body, "{line}");
+        } else {
+            let setters: String = setters.iter().map(|setter| format!("\n            .{setter}")).collect();
+            let _ = writeln!(self.body, "    {function}(\n        {new}{setters},\n    ){then};");
+        }
+    }
+
+    /// The resource as an expression. `at`: its index, if it is in the graph.
+    pub(super) fn expression(&self, vertex: &Vertex, at: Option<u32>) -> Result<Expression, String> {
         let (spec, id) = (vertex.resource.spec(), vertex.id());
         if crate::gapi::builtin_kinds().get(spec.kind).is_none() {
             return Err(format!("{id}: this build has no kind `{}`, so it has no form in Rust", spec.kind));
         }
-        let wired = self.config.wired(at);
+        let wired = at.map_or(Vec::new(), |at| self.config.wired(at));
         let data = vertex.resource.to_data(&wired).map_err(|problem| format!("{id}: {problem}"))?;
         let (mut required, mut setters) = (Vec::new(), Vec::new());
         for (number, field) in (0u8..).zip(spec.fields) {
             let value = match data.get(field.name) {
-                _ if wired.contains(&number) => self.received(at, number)?,
+                _ if wired.contains(&number) => self.received(at.unwrap_or_default(), number)?,
                 Some(json) => literal(field, json).map_err(|problem| format!("{id}: `{}`: {problem}", field.name))?,
                 None => continue,
             };
@@ -128,26 +171,9 @@ impl Writer<'_> {
         let (hidden, metas): (Vec<_>, Vec<_>) =
             metas(&vertex.meta()).into_iter().partition(|(name, _)| spec.field(name).is_some());
         setters.extend(metas.into_iter().map(|(name, value)| format!("{name}({value})")));
-        setters.extend(self.early_edges(at));
-        let kind: String = spec.kind.split([':', '_']).map(capital).collect();
         let arguments = std::iter::once(format!("{:?}", vertex.resource.name())).chain(required);
-        let new = format!("{kind}::new({})", arguments.collect::<Vec<_>>().join(", "));
-        let bind = self.variables[place].as_ref().filter(|_| self.is_named_later(at));
-        let bind = bind.map_or(String::new(), |name| format!("let {name} = "));
-        let one_line: String = setters.iter().map(|setter| format!(".{setter}")).collect();
-        let mut resource = format!("{new}{one_line}");
-        for (name, value) in &hidden {
-            resource = format!("mgmt::resource::Declare::{name}({resource}, {value})");
-        }
-        let line = format!("    {bind}g.add({resource});");
-        if line.chars().count() <= 100 || !hidden.is_empty() {
-            let _ = writeln!(self.body, "{line}");
-        } else {
-            let setters: String = setters.iter().map(|setter| format!("\n            .{setter}")).collect();
-            let _ = writeln!(self.body, "    {bind}g.add(\n        {new}{setters},\n    );");
-        }
-        self.done[place] = true;
-        Ok(())
+        let new = format!("{}::new({})", type_name(spec.kind), arguments.collect::<Vec<_>>().join(", "));
+        Ok(Expression { new, setters, hidden })
     }
 
     /// Whether a resource that is written later refers to this one.
@@ -157,7 +183,9 @@ impl Writer<'_> {
             // The later end of an edge refers to the earlier one.
             (edge.from == place && later(edge.to)) || (edge.to == place && later(edge.from))
         });
-        edges || self.config.links.iter().any(|link| link.sources.iter().any(|(from, _)| *from == place))
+        let end = End::Vertex(place);
+        let awaited = self.config.awaited.iter().any(|edge| edge.from == end || edge.to == end);
+        edges || awaited || self.config.links.iter().any(|link| link.sources.iter().any(|(from, _)| *from == place))
     }
 
     fn received(&self, place: u32, field: u8) -> Result<String, String> {
@@ -209,6 +237,11 @@ impl Writer<'_> {
         }
         setters
     }
+}
+
+/// The name of the type of a kind.
+pub(super) fn type_name(kind: &str) -> String {
+    kind.split([':', '_']).map(capital).collect()
 }
 
 fn capital(word: &str) -> String {

@@ -12,6 +12,7 @@ mod command_line;
 mod commands;
 mod completing;
 mod convert;
+mod convert_exchange;
 mod describe;
 mod exit;
 mod graphviz;

@@ -104,6 +104,9 @@ pub(crate) fn problem(problem: &Problem) -> Json {
     match &problem.origin {
         Origin::File(span) => place(&mut data, &span.file, span.line, span.column),
         Origin::Source(at) => place(&mut data, at.file(), at.line() as usize, at.column() as usize),
+        Origin::Host(offerer) => {
+            data["host"] = json!(offerer.host);
+        }
         Origin::Pass(_) | Origin::Unknown => {}
     }
     if let Some(excerpt) = &problem.excerpt {

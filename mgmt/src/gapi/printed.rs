@@ -184,7 +184,6 @@ impl Gapi for Program {
                 "a source of graphs is good for one engine: it was initialised before".into(),
             ));
         }
-        self.options.noop |= data.noop;
         if !data.no_watch && !self.files.is_empty() {
             let files = self.files.iter().map(PathBuf::as_path);
             self.watcher = Watcher::new(files).map(Some)?;

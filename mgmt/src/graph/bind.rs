@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
 use crate::graph::data::{EdgeData, GraphData, Kinds, SendData, VertexData};
+use crate::graph::exchange::{CollectData, Export, ExportData};
 use crate::graph::problem::{Problem, Problems};
 use crate::id::ResourceId;
 use crate::resource::{KindSpec, Origin, SECRET_PLACEHOLDER, Sender, Span, Wire, hint, near};
@@ -36,6 +37,12 @@ impl GraphData {
             let place = binder.vertex(&id, vertex, wired.get(&id).map_or(&[], Vec::as_slice));
             binder.places.insert(id, place);
         }
+        self.exports.iter().for_each(|export| binder.export(export));
+        self.collects.iter().for_each(|rule| binder.rule(rule));
+        for edge in &self.awaited {
+            let place = |id: &ResourceId| binder.places.get(id).copied().flatten();
+            binder.config.awaited.push(edge.bind(place, origin_from(edge.origin.as_ref())));
+        }
         // Edges and sends are read even if a resource is wrong, so that all mistakes are reported at once.
         self.edges.iter().filter(|edge| !edge.automatic).for_each(|edge| binder.edge(edge));
         self.sends.iter().for_each(|send| binder.send(send));
@@ -60,6 +67,28 @@ impl Binder<'_> {
     }
 
     fn vertex(&mut self, id: &ResourceId, data: &VertexData, wired: &[u8]) -> Option<u32> {
+        let vertex = self.made(id, data, wired)?;
+        let place = u32::try_from(self.config.vertices.len()).ok()?;
+        self.config.vertices.push(vertex);
+        Some(place)
+    }
+
+    fn export(&mut self, data: &ExportData) {
+        let id = ResourceId::new(&data.resource.kind, data.resource.name.clone());
+        if let Some(vertex) = self.made(&id, &data.resource, &[]) {
+            self.config.exports.push(Export { vertex, to: data.to.clone() });
+        }
+    }
+
+    fn rule(&mut self, data: &CollectData) {
+        let origin = origin_from(data.origin.as_ref());
+        match data.bind(self.kinds, origin.clone()) {
+            Ok(rule) => self.config.collects.push(rule),
+            Err(problem) => self.say(problem, &origin),
+        }
+    }
+
+    fn made(&mut self, id: &ResourceId, data: &VertexData, wired: &[u8]) -> Option<Vertex> {
         let origin = origin_from(data.origin.as_ref());
         let kind = match self.kinds.find(&data.kind) {
             Ok(kind) => *kind,
@@ -84,10 +113,8 @@ impl Binder<'_> {
         for problem in problems {
             self.say(format!("{id}: {problem}"), &origin);
         }
-        let place = u32::try_from(self.config.vertices.len()).ok()?;
         let resource = resource.filter(|_| self.problems.len() == before)?;
-        self.config.vertices.push(Vertex::new(resource, data.meta.clone().map(Arc::new), origin));
-        Some(place)
+        Some(Vertex::new(resource, data.meta.clone().map(Arc::new), origin))
     }
 
     /// The index of the resource. The outer `None`: the resource is not in the data, which is reported here.
@@ -196,7 +223,7 @@ fn closure_text(data: &SendData) -> String {
     )
 }
 
-fn holds_secret(value: &Json) -> bool {
+pub(super) fn holds_secret(value: &Json) -> bool {
     match value {
         Json::String(text) => text == SECRET_PLACEHOLDER,
         Json::Array(values) => values.iter().any(holds_secret),

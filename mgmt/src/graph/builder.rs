@@ -1,13 +1,16 @@
 //! `Graph`: the builder in which a program declares its resources.
 
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
+use crate::graph::exchange::{AwaitedEdge, Collect, Collected, End, Export, Exporting};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::validate;
-use crate::resource::{AnyResource as _, Declare, Handle, IntoNodes, Meta, NodeRef, Origin};
+use crate::id::ResourceId;
+use crate::resource::{AnyResource as _, Converge, Declare, Handle, IntoNodes, Kind, Meta, NodeRef, NodeSort, Origin};
 
 /// A graph under construction: resources are added, and their references to one another become edges.
 ///
@@ -25,6 +28,8 @@ pub struct Graph {
     number: u64,
     config: GraphConfig,
     problems: Vec<Problem>,
+    /// The rules, which their handles can still change.
+    rules: Vec<Arc<Mutex<Collect>>>,
     default_meta: Meta,
     prefix: PathBuf,
     hostname: String,
@@ -39,6 +44,7 @@ impl Graph {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             config: GraphConfig { name: name.into(), ..GraphConfig::default() },
             problems: Vec::new(),
+            rules: Vec::new(),
             default_meta: Meta::default(),
             prefix: PathBuf::new(),
             hostname: String::new(),
@@ -52,10 +58,9 @@ impl Graph {
         let meta = (draft.meta != self.default_meta).then(|| Arc::new(draft.meta));
         self.config.vertices.push(Vertex::new(resource.erased(), meta, draft.origin));
         for edge in draft.edges {
-            if let Some(other) = self.own(edge.other, &edge.origin) {
-                let (from, to) = if edge.other_first { (other, index) } else { (index, other) };
-                self.config.edges.push(Edge { from, to, notify: edge.notify, name: None, origin: edge.origin });
-            }
+            let this = NodeRef { graph: self.number, index, sort: NodeSort::Resource };
+            let (from, to) = if edge.other_first { (edge.other, this) } else { (this, edge.other) };
+            self.edge(from, to, edge.notify, edge.origin);
         }
         for (field, wire) in draft.wires {
             let sources: Option<Vec<_>> =
@@ -64,7 +69,7 @@ impl Graph {
                 self.config.links.push(Link { to: index, field, sources, wire });
             }
         }
-        D::handle(NodeRef { graph: self.number, index })
+        D::handle(NodeRef { graph: self.number, index, sort: NodeSort::Resource })
     }
 
     fn next_index(&mut self, origin: &Origin) -> u32 {
@@ -105,11 +110,95 @@ impl Graph {
         second.each(&mut |node| seconds.push(node));
         for from in &firsts {
             for to in &seconds {
-                if let (Some(from), Some(to)) = (self.own(*from, &origin), self.own(*to, &origin)) {
-                    self.config.edges.push(Edge { from, to, notify, name: None, origin: origin.clone() });
-                }
+                self.edge(*from, *to, notify, origin.clone());
             }
         }
+    }
+
+    fn edge(&mut self, from: NodeRef, to: NodeRef, notify: bool, origin: Origin) {
+        let is_resource = |node: NodeRef| node.sort == NodeSort::Resource;
+        let (Some(_), Some(_)) = (self.own(from, &origin), self.own(to, &origin)) else { return };
+        if is_resource(from) && is_resource(to) {
+            self.config.edges.push(Edge { from: from.index, to: to.index, notify, name: None, origin });
+        } else {
+            let (from, to) = (self.end(from), self.end(to));
+            self.config.awaited.push(AwaitedEdge { from, to, notify, name: None, origin });
+        }
+    }
+
+    fn end(&self, node: NodeRef) -> End {
+        let rule = || self.rules[node.index as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        match node.sort {
+            NodeSort::Resource => End::Vertex(node.index),
+            NodeSort::Collected => End::Collected(node.index),
+            NodeSort::One(name) => {
+                let rule = rule();
+                End::Named(ResourceId::new(rule.kind.spec.kind, rule.ones[name as usize].clone()))
+            }
+        }
+    }
+
+    /// Exports a resource: other hosts can [`collect`](Graph::collect) it. It does not run here, unless this host
+    /// collects it too. With `.to(["web1"])` only that host can; otherwise all can.
+    ///
+    /// A secret does not travel, and a field of an exported resource can't receive its value; such a graph is refused.
+    /// What is exported stays exported when the program ends, until it runs with a graph that no longer exports it, or
+    /// until [`export_ttl`](crate::runtime::Builder::export_ttl) has passed.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// # let mut g = Graph::new("web");
+    /// g.export(Line::new("10.0.0.1 web1", "/etc/hosts"));
+    /// g.export(File::new("/etc/monitor.d/web1").content("port 80\n")).to(["monitor1", "monitor2"]);
+    /// ```
+    pub fn export<D: Declare>(&mut self, declared: D) -> Exporting<'_> {
+        let (resource, draft) = declared.finish();
+        let id = ResourceId::new(resource.spec().kind, resource.name());
+        if !draft.edges.is_empty() {
+            let message = format!(
+                "{id}, which is exported, has edges: it does not run here; the host that collects it orders it"
+            );
+            self.problems.push(Problem::new(message, draft.origin.clone()));
+        }
+        if !draft.wires.is_empty() {
+            let message = format!(
+                "{id}, which is exported, receives a value: give its fields values that are known here and now"
+            );
+            self.problems.push(Problem::new(message, draft.origin.clone()));
+        }
+        let meta = (draft.meta != self.default_meta).then(|| Arc::new(draft.meta));
+        let vertex = Vertex::new(resource.erased(), meta, draft.origin);
+        let index = self.config.exports.len();
+        self.config.exports.push(Export { vertex, to: None });
+        Exporting { graph: self, index, _private: PhantomData }
+    }
+
+    pub(in crate::graph) fn exports_mut(&mut self) -> &mut Vec<Export> {
+        &mut self.config.exports
+    }
+
+    /// Collects the resources of a kind that hosts export for all or for this host, and runs them here. Which ones
+    /// there are is found where the graph runs, and each time that changes the engine puts another graph in force.
+    /// The setters of the handle limit which, and change them to fit this host.
+    ///
+    /// What is collected is the wish of another host, with the rights of this engine: a collector trusts the exporting
+    /// hosts with all that the kind can do. An export that can't be used is left out, with a warning that names the
+    /// host; an export never makes a graph wrong.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// # let mut g = Graph::new("monitor");
+    /// let dir = g.add(File::new("/etc/monitor.d/"));
+    /// let checks = g.collect::<File>().from("web*").named("/etc/monitor.d/*").map(|file| file.mode(0o644));
+    /// g.before(&dir, &checks);
+    /// g.add(Exec::new("reload").cmd("pkill -HUP monitor").subscribe(&checks));
+    /// ```
+    #[track_caller]
+    pub fn collect<R: Converge>(&mut self) -> Collected<R> {
+        let index = u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
+        let rule = Arc::new(Mutex::new(Collect::new(Kind::of::<R>(), Origin::here())));
+        self.rules.push(Arc::clone(&rule));
+        Collected::new(NodeRef { graph: self.number, index, sort: NodeSort::Collected }, rule)
     }
 
     /// The working directory of the engine that asks for this graph; empty if none does.
@@ -155,6 +244,8 @@ impl Graph {
                 self.config.edges.push(Edge { from: *from, to: link.to, notify: false, name: None, origin });
             }
         }
+        let rule = |rule: &Arc<Mutex<Collect>>| rule.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.config.collects = self.rules.iter().map(rule).collect();
         if self.problems.is_empty() {
             return Ok(self.config);
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::graph::exchange::{AwaitedEdge, Collect, Export};
 use crate::id::ResourceId;
 use crate::resource::{AnyResource, Meta, Origin, Wire};
 
@@ -112,9 +113,20 @@ pub struct GraphConfig {
     pub edges: Vec<Edge>,
     /// The fields that receive their values from other resources.
     pub links: Vec<Link>,
+    /// The resources that this host exports. They are not among the vertices.
+    pub exports: Vec<Export>,
+    /// The rules by which this host collects what hosts export. An engine replaces them by what they collect.
+    pub collects: Vec<Collect>,
+    /// The edges of which an end is collected.
+    pub awaited: Vec<AwaitedEdge>,
 }
 
 impl GraphConfig {
+    /// Whether the graph depends on other hosts, or they on it.
+    pub(crate) fn is_shared(&self) -> bool {
+        !(self.exports.is_empty() && self.collects.is_empty() && self.awaited.is_empty())
+    }
+
     /// The resources of a kind, in the order in which they were declared.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Vertex> + 'a {
         self.vertices.iter().filter(move |vertex| vertex.resource.spec().kind == kind)

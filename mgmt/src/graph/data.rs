@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-use crate::graph::config::GraphConfig;
+use crate::graph::config::{GraphConfig, Vertex};
+use crate::graph::exchange::{AwaitedData, CollectData, ExportData, exchange_data};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::places_exist;
 use crate::id::ResourceId;
@@ -30,6 +31,15 @@ pub struct GraphData {
     /// it is made ready to run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Vec<ResourceId>>,
+    /// The resources that hosts with this graph export.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<ExportData>,
+    /// The rules by which hosts with this graph collect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collects: Vec<CollectData>,
+    /// The edges of which an end is collected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaited: Vec<AwaitedData>,
 }
 
 /// A resource as plain data.
@@ -169,7 +179,19 @@ pub(super) fn two_types(kind: &str, one: &str, other: &str) -> String {
     format!("two types have the kind `{kind}`, {one} and {other}: give one of them another kind")
 }
 
-fn origin_text(origin: &Origin) -> Option<String> {
+/// The resource as data. `wired`: the fields that it receives.
+pub(super) fn vertex_data(vertex: &Vertex, wired: &[u8]) -> Result<VertexData, Problem> {
+    let failed = |problem| Problem::new(format!("{}: {problem}", vertex.id()), vertex.origin.clone());
+    Ok(VertexData {
+        kind: vertex.resource.spec().kind.to_owned(),
+        name: vertex.resource.name().to_owned(),
+        fields: vertex.resource.to_data(wired).map_err(failed)?,
+        meta: vertex.meta.as_deref().cloned(),
+        origin: origin_text(&vertex.origin),
+    })
+}
+
+pub(super) fn origin_text(origin: &Origin) -> Option<String> {
     (!matches!(origin, Origin::Unknown)).then(|| origin.to_string())
 }
 
@@ -188,19 +210,12 @@ impl GraphConfig {
         places_exist(self, &mut problems);
         let mut resources = Vec::with_capacity(self.vertices.len());
         for (n, vertex) in (0u32..).zip(&self.vertices) {
-            match vertex.resource.to_data(wired.get(&n).map_or(&[], Vec::as_slice)) {
-                Ok(fields) => resources.push(VertexData {
-                    kind: vertex.resource.spec().kind.to_owned(),
-                    name: vertex.resource.name().to_owned(),
-                    fields,
-                    meta: vertex.meta.as_deref().cloned(),
-                    origin: origin_text(&vertex.origin),
-                }),
-                Err(problem) => {
-                    problems.push(Problem::new(format!("{}: {problem}", vertex.id()), vertex.origin.clone()))
-                }
+            match vertex_data(vertex, wired.get(&n).map_or(&[], Vec::as_slice)) {
+                Ok(data) => resources.push(data),
+                Err(problem) => problems.push(problem),
             }
         }
+        let (exports, collects, awaited) = exchange_data(self, &mut problems);
         Problems(problems).into_result()?;
         let id = |n: u32| self.vertices[n as usize].id();
         let edges = self.edges.iter().map(|edge| EdgeData {
@@ -233,7 +248,7 @@ impl GraphConfig {
             origin: origin_text(&link.wire.origin),
         });
         let (edges, sends, groups) = (edges.collect(), sends.collect(), Vec::new());
-        Ok(GraphData { graph: self.name.clone(), resources, edges, sends, groups })
+        Ok(GraphData { graph: self.name.clone(), resources, edges, sends, groups, exports, collects, awaited })
     }
 }
 

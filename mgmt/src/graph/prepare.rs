@@ -1,12 +1,13 @@
 //! From a declared graph to one that can run: the only way.
 
 use std::any::TypeId;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::data::GraphData;
+use crate::graph::exchange::{Offers, Resolution, Taken, check_exchange, resolve};
 use crate::graph::former::{Former, Likeness, Same};
 use crate::graph::grouping::{AutoGroups, GroupGraph, Grouping};
 use crate::graph::groups::Groups;
@@ -147,6 +148,9 @@ impl Settings {
             vertices: source.vertices.iter().map(&mut apply).collect(),
             edges: source.edges.clone(),
             links: source.links.clone(),
+            exports: source.exports.clone(),
+            collects: Vec::new(),
+            awaited: Vec::new(),
         })
     }
 }
@@ -164,9 +168,29 @@ pub struct Prepared {
     is_grouped: bool,
     /// The resources that are the same as in the graph that was prepared before.
     same: Option<Same>,
+    exchanged: Option<Arc<Exchanged>>,
+}
+
+/// The graph that another one was made from by collecting.
+#[derive(Debug)]
+pub(crate) struct Exchanged {
+    /// The graph as it was declared.
+    pub(crate) declared: Arc<GraphConfig>,
+    /// What its rules have taken.
+    pub(crate) taken: Taken,
 }
 
 impl Prepared {
+    /// The same, made from that graph.
+    pub(crate) fn of(self, exchanged: Exchanged) -> Prepared {
+        Prepared { exchanged: Some(Arc::new(exchanged)), ..self }
+    }
+
+    /// The graph that this one was made from, if it exports or collects.
+    pub(crate) fn exchanged(&self) -> Option<&Arc<Exchanged>> {
+        self.exchanged.as_ref()
+    }
+
     /// The graph as it runs: with the settings of the engine, and with the edges that passes added. Its vertices have
     /// the same indices as in the source.
     pub fn config(&self) -> &Arc<GraphConfig> {
@@ -268,6 +292,7 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// All mistakes in the graph.
     pub(crate) fn new(config: GraphConfig, settings: &'a Settings, former: &Former) -> Result<Draft<'a>, Problems> {
+        check_exchange(&config)?;
         let mut source = Arc::new(config);
         let mut config = settings.applied(&source);
         let (provisions, hands) = (settings.provisions.as_ref(), settings.hands);
@@ -289,6 +314,12 @@ impl<'a> Draft<'a> {
         };
         let has_grouped = index.has_grouped();
         Ok(Draft { settings, source, config, index: Arc::new(index), warnings, same: None, has_grouped })
+    }
+
+    /// Adds warnings about how the graph was made.
+    pub(crate) fn warn(mut self, warnings: Vec<Problem>) -> Draft<'a> {
+        self.warnings.extend(warnings);
+        self
     }
 
     /// The resources that can examine the system before the passes, by index; none if no pass may use the findings.
@@ -343,16 +374,41 @@ impl<'a> Draft<'a> {
         }
         let Draft { source, config, index, same, .. } = self;
         let (groups, warnings) = (Arc::new(groups), grown.warnings.into());
-        Ok(Prepared { source, config, index, warnings, groups, is_grouped: is_default, same })
+        Ok(Prepared { source, config, index, warnings, groups, is_grouped: is_default, same, exchanged: None })
     }
 }
 
 /// Makes a graph ready to run: applies the settings, checks the whole graph, runs the passes. The edges of passes are
 /// checked when they are added: both ends exist, and no cycle is closed. No resource examines the system (see
-/// [`Prepare`](crate::resource::Prepare)): an engine does that.
+/// [`Prepare`](crate::resource::Prepare)), and of what is exported for all hosts the graph collects only its own: an
+/// engine does the rest.
 ///
 /// # Errors
 /// All mistakes in the graph.
 pub fn prepare(config: GraphConfig, settings: &Settings) -> Result<Prepared, Problems> {
-    Draft::new(config, settings, &Former::default())?.finish(HashMap::new(), Vec::new(), &AnyHost)
+    let Resolution { config, warnings, .. } = alone(config, settings, "")?;
+    prepare_with(config, settings, warnings)
+}
+
+/// The graph with what it collects of its own exports, on the host of that name. In noop nothing is exported.
+///
+/// # Errors
+/// What is wrong with exports and rules.
+pub(crate) fn alone(config: GraphConfig, settings: &Settings, host: &str) -> Result<Resolution, Problems> {
+    if !config.is_shared() {
+        return Ok(Resolution { config, taken: Vec::new(), warnings: Vec::new() });
+    }
+    check_exchange(&config)?;
+    let none = Offers::default();
+    let offers = if settings.is_noop() { none } else { none.with_own(host, &config.exports) };
+    Ok(resolve(&config, &offers, &BTreeMap::new()))
+}
+
+/// The same, with the warnings about how the graph was made.
+pub(crate) fn prepare_with(
+    config: GraphConfig,
+    settings: &Settings,
+    warnings: Vec<Problem>,
+) -> Result<Prepared, Problems> {
+    Draft::new(config, settings, &Former::default())?.warn(warnings).finish(HashMap::new(), Vec::new(), &AnyHost)
 }

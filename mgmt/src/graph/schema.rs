@@ -28,8 +28,11 @@ pub(crate) fn graph_schema_with(specs: &[&KindSpec]) -> Schema {
         "additionalProperties": false,
         "properties": {
             "graph": { "type": "string", "description": "The name of the graph, for people." },
-            "resources": list("The resources to keep in their declared states.", resource),
+            "resources": list("The resources to keep in their declared states.", resource.clone()),
             "edges": list("Order and refreshes. The edges that sends need are added automatically.", edge_schema()),
+            "exports": list("The resources that hosts with this graph export.", export_schema(&resource)),
+            "collects": list("The rules by which hosts with this graph collect.", collect_schema()),
+            "awaited": list("The edges of which an end is collected.", awaited_schema()),
             "sends": list("Values that fields receive from other resources.", send_schema()),
         },
         "$defs": generator.take_definitions(true),
@@ -57,6 +60,62 @@ fn resource_schema(spec: &KindSpec, meta: &Json, generator: &mut SchemaGenerator
             "origin": origin_schema(),
         },
     })
+}
+
+fn export_schema(resource: &Json) -> Json {
+    json!({
+        "type": "object",
+        "required": ["resource"],
+        "additionalProperties": false,
+        "properties": {
+            "resource": resource,
+            "to": texts("The hosts that may collect it. Default: all."),
+        },
+    })
+}
+
+fn collect_schema() -> Json {
+    json!({
+        "type": "object",
+        "required": ["kind"],
+        "additionalProperties": false,
+        "properties": {
+            "kind": { "type": "string", "description": "The kind of the resources." },
+            "from": texts("Patterns of the names of hosts: `*` is any text, `?` any character. Default: all hosts."),
+            "named": texts("Patterns of the names of resources. Default: all."),
+            "fields": { "type": "object", "description": "Fields that are set on each resource." },
+            "trust": { "type": "boolean", "default": false, "description": "Whether the exporting hosts are trusted with a kind that requires it." },
+            "closure": { "type": "boolean", "default": false, "description": "Whether a function of a program changes the resources: such a rule is refused." },
+            "origin": origin_schema(),
+        },
+    })
+}
+
+fn awaited_schema() -> Json {
+    let end = |what: &str| {
+        json!({ "description": what, "anyOf": [id_schema("A resource, in the graph or collected."), {
+            "type": "object",
+            "required": ["collected"],
+            "additionalProperties": false,
+            "properties": { "collected": { "type": "integer", "minimum": 0, "description": "The number of a rule, from 0." } },
+        }] })
+    };
+    json!({
+        "type": "object",
+        "required": ["from", "to"],
+        "additionalProperties": false,
+        "properties": {
+            "from": end("The end that must be settled first."),
+            "to": end("The end that waits."),
+            "notify": { "type": "boolean", "default": false, "description": "Whether `to` is refreshed when `from` has changed." },
+            "name": { "type": "string", "description": "The name of the edge, for people." },
+            "origin": origin_schema(),
+        },
+    })
+}
+
+fn texts(what: &str) -> Json {
+    json!({ "type": "array", "items": { "type": "string" }, "description": what })
 }
 
 fn edge_schema() -> Json {

@@ -53,7 +53,7 @@ pub(super) fn merged(config: &GraphConfig) -> Option<GraphConfig> {
 }
 
 /// The resource that two declarations make together.
-fn together(first: &Vertex, second: &Vertex) -> Result<Arc<dyn AnyResource>, String> {
+pub(super) fn together(first: &Vertex, second: &Vertex) -> Result<Arc<dyn AnyResource>, String> {
     let merge = first.resource.spec().abilities.merge.ok_or_else(String::new)?;
     if !std::ptr::eq(first.resource.spec(), second.resource.spec()) {
         return Err(String::new());

@@ -11,6 +11,7 @@ use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::copies::check_copies;
 use crate::graph::cycle::tell_cycle;
 use crate::graph::data::two_types;
+use crate::graph::exchange::with_exchange;
 use crate::graph::former::Likeness;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
@@ -25,6 +26,11 @@ use crate::resource::{FieldProblem, KindSpec, Origin, Provisions, Uid};
 /// # Errors
 /// All mistakes.
 pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
+    with_exchange(config, checked(config))
+}
+
+/// The same for what runs here.
+fn checked(config: &GraphConfig) -> Result<(), Problems> {
     indexed(config, None, one_by_one).map(drop).or_else(|problems| match merged(config) {
         Some(merged) => indexed(&merged, None, one_by_one).map(drop),
         None => Err(problems),
@@ -35,11 +41,12 @@ pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
 /// are.
 #[cfg(feature = "yaml")]
 pub(crate) fn validate_but(config: &GraphConfig, doubts: &Doubts) -> Result<(), Problems> {
-    match indexed_but(config, Some(doubts), None, one_by_one) {
+    let checked = match indexed_but(config, Some(doubts), None, one_by_one) {
         // Doubts are about the resources as they were declared.
-        Err(_) if doubts.is_empty() => validate(config),
+        Err(_) if doubts.is_empty() => checked(config),
         ended => ended.map(drop),
-    }
+    };
+    with_exchange(config, checked)
 }
 
 /// Does numbered pieces of work that don't depend on one another, possibly in parallel.
@@ -277,7 +284,7 @@ fn check_vertex(
     }
     for problem in problems {
         let message = format!("{}: {problem}", vertex.id());
-        if problem.advice || problem.lenient && matches!(vertex.origin, Origin::File(_)) {
+        if problem.advice || problem.lenient && matches!(vertex.origin, Origin::File(_) | Origin::Host(_)) {
             warnings.push(Problem::new(message, vertex.origin.clone()));
         } else {
             say(message);

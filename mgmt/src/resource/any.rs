@@ -357,6 +357,8 @@ pub struct Kind {
     pub spec: &'static KindSpec,
     /// The type of its resources, as Rust names it.
     pub type_name: fn() -> &'static str,
+    /// See [`Converge::COLLECTED_ON_TRUST`].
+    pub on_trust: bool,
     read: fn(&str, FieldReader<'_>) -> Option<Arc<dyn AnyResource>>,
 }
 
@@ -366,6 +368,7 @@ impl Kind {
         Kind {
             spec: R::spec(),
             type_name: type_name::<R>,
+            on_trust: R::COLLECTED_ON_TRUST,
             read: |name, reader| Some(held(R::from_data(name, reader)?)),
         }
     }

@@ -75,6 +75,10 @@ pub trait Converge: Resource {
     /// called when the edges of a graph are found, which saves time in graphs of very many. Default: false.
     const STANDS_ALONE: bool = false;
 
+    /// Whether a rule that collects resources of this kind from other hosts must state that it trusts them: a resource
+    /// can do anything on the host where it runs. Default: false.
+    const COLLECTED_ON_TRUST: bool = false;
+
     /// The problems of the fields, found in the fields alone. Called before any part of the graph runs, and again with
     /// received values. Default: none.
     ///

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::resource::any::AnyResource;
+use crate::resource::converge::Converge;
 use crate::resource::meta::{Backoff, Meta};
 use crate::resource::origin::Origin;
 use crate::resource::output::{NodeRef, Wire};
@@ -134,6 +135,15 @@ tuples!(A B C D E);
 tuples!(A B C D E F);
 tuples!(A B C D E F G);
 tuples!(A B C D E F G H);
+
+/// A kind with a builder: what the derive makes of every one.
+#[doc(hidden)]
+pub trait Rebuild: Converge {
+    /// The builder.
+    type Builder: Declare<Resource = Self>;
+    /// A builder that has the fields of this resource.
+    fn rebuild(self) -> Self::Builder;
+}
 
 /// A resource under construction: the setters of its kind are on its builder, those that all kinds have are here.
 /// `Graph::add` takes it.

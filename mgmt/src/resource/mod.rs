@@ -52,6 +52,7 @@ mod template;
 mod uid;
 mod watch;
 mod wiring;
+mod world;
 
 #[doc(hidden)]
 pub mod private;
@@ -71,7 +72,7 @@ pub use capture::{AnyCaptured, Capture, CaptureFn, Captured};
 pub use change::{Change, Drift, ShowPrivate};
 pub use context::{ApplyCx, CheckCx, FsWatch, WatchCx};
 pub use converge::{Converge, Resource};
-pub use declare::{Declare, Draft, DraftEdge, Handle, IntoNodes};
+pub use declare::{Declare, Draft, DraftEdge, Handle, IntoNodes, Rebuild};
 pub use digest::{Digest, Salt, Salted, digest_of};
 pub use door::{Connections, Door};
 pub use error::{Context, DataError, Error, Result};
@@ -94,8 +95,10 @@ pub use obstacle::{Obstacle, ObstacleKind};
 pub use operation::Identify;
 pub(crate) use operation::Operation;
 pub use operation::{OnCancel, Sent, Work};
-pub use origin::{Origin, Reason, Span};
-pub use output::{FieldValue, Join, NodeRef, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire};
+pub use origin::{Offerer, Origin, Reason, Span};
+pub use output::{
+    FieldValue, Join, NodeRef, NodeSort, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire,
+};
 pub(crate) use owned::{CONTROL_SOCKET, is_engines};
 pub use owned::{OwnState, OwnedPaths};
 pub use path_list::PathList;
@@ -127,3 +130,7 @@ pub use template::render;
 pub use uid::{Findings, Group, Key, Need, Reach, Uid, UidKey, User};
 pub use watch::{Part, Watch, WatchEvent, WatchStream};
 pub(crate) use wiring::Sender;
+pub use world::{
+    Changes, Condition, Entry, Keys, LeaseId, Limits, Member, Revision, Snapshot, Transaction, World, WorldError,
+    WorldEvent, WorldWatch, Write,
+};

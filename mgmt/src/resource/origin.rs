@@ -4,6 +4,8 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::id::{ResourceId, in_one_line};
+
 /// The origin of a part of a graph.
 #[derive(Clone, Debug)]
 pub enum Origin {
@@ -13,6 +15,8 @@ pub enum Origin {
     File(Arc<Span>),
     /// A pass of the engine, and its reason.
     Pass(Arc<Reason>),
+    /// Another host, which exports it.
+    Host(Arc<Offerer>),
     /// Not recorded.
     Unknown,
 }
@@ -37,6 +41,17 @@ pub struct Reason {
     pub why: String,
 }
 
+/// A host that exports a resource, which this graph collects.
+#[derive(Clone, Debug)]
+pub struct Offerer {
+    /// The host; empty: the one that the graph is for, if that is not known.
+    pub host: String,
+    /// The resource.
+    pub id: ResourceId,
+    /// Where the rule was declared that collects it.
+    pub collected: Origin,
+}
+
 impl Origin {
     /// The line that called the caller of this function.
     #[track_caller]
@@ -55,6 +70,10 @@ impl fmt::Display for Origin {
                 (line, column) => write!(f, "{}:{line}:{column}", span.file),
             },
             Origin::Pass(reason) => write!(f, "{}: {}", reason.pass, reason.why),
+            Origin::Host(offerer) if offerer.host.is_empty() => {
+                write!(f, "{}, exported by this host", offerer.collected)
+            }
+            Origin::Host(offerer) => write!(f, "{}, exported by {}", offerer.collected, in_one_line(&offerer.host)),
             Origin::Unknown => f.write_str("(unknown)"),
         }
     }

@@ -73,8 +73,22 @@ impl<T> fmt::Debug for Port<T> {
 pub struct NodeRef {
     /// The number of the graph.
     pub graph: u64,
-    /// The index of the resource in the graph.
+    /// Its index in the graph.
     pub index: u32,
+    /// What that is an index of.
+    pub sort: NodeSort,
+}
+
+/// What a [`NodeRef`] stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NodeSort {
+    /// A resource: the index is that of the resource.
+    #[default]
+    Resource,
+    /// All resources that a rule collects: the index is that of the rule.
+    Collected,
+    /// One of these, by the index of its name in the rule.
+    One(u32),
 }
 
 /// One output of one resource, as the source of a wire.

@@ -96,10 +96,11 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The working directory of the engine, against which graphs are checked from now on.
+    /// The working directory of the engine, against which graphs are checked from now on, as a host of its world.
     pub(crate) fn prefix(&mut self) -> std::io::Result<Prefix> {
         let prefix = Prefix::new(self.prefix.as_deref())?;
         self.preparing.prefix = Some(prefix.path().to_owned());
+        self.join();
         Ok(prefix)
     }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::graph::Prepared;
+use crate::graph::{Exchanged, Prepared};
 use crate::id::{Node, ResourceId, Ticket, Time};
 use crate::journal::{Aside, CommitError};
 use crate::resource::{AnyResource, Operation, Services};
 use crate::runtime::culprits::Culprits;
 use crate::runtime::departed::Departed;
 use crate::runtime::event::{Event, EventKind};
+use crate::runtime::exchange::InForce;
 use crate::runtime::history::History;
 use crate::runtime::lane::Lane;
 use crate::runtime::many::Calls;
@@ -60,6 +61,8 @@ pub(crate) struct Core {
     /// The last events, if clients can ask for them.
     pub(crate) history: Option<RefCell<History>>,
     pub(crate) converged: watch::Sender<bool>,
+    /// The part of the graph in force that has to do with other hosts.
+    pub(crate) in_force: watch::Sender<InForce>,
     pub(crate) answers: mpsc::UnboundedSender<Answer>,
     /// How long what a cancelled operation has begun may take to end.
     pub(crate) grace: Duration,
@@ -186,6 +189,11 @@ impl Core {
         self.services.graphs.note();
     }
 
+    /// Whether the graph in force is the one that was made by this exchange.
+    pub(crate) fn has_in_force(&self, exchanged: &Arc<Exchanged>) -> bool {
+        self.in_force.borrow().as_ref().is_some_and(|in_force| Arc::ptr_eq(in_force, exchanged))
+    }
+
     /// Carries out what was decided for the graph in force: a command carried out after a swap would find the resources
     /// of the next graph, and their successors would not wait for it. Nothing else begins meanwhile: otherwise tries
     /// without a pause could follow one another forever. Returns whether the scheduler must be resumed.
@@ -204,6 +212,7 @@ impl Core {
     pub(crate) fn place(&mut self, prepared: Prepared) -> (Swap, Vec<Node>) {
         let (slots, store) = (&self.slots, &self.store);
         let (owned, parts) = (Arc::clone(prepared.owned()), Arc::clone(prepared.parts()));
+        self.in_force.send_replace(prepared.exchanged().cloned());
         let is_busy = slots.busy().next().is_some();
         let rewired = |node: Node, wirings: &[Wiring]| slots.is_rewired(node, wirings);
         let owed = |from: &ResourceId, to: &ResourceId| store.is_owed(from, to);

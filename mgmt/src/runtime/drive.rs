@@ -1,8 +1,10 @@
 //! The one loop of an engine: waits for the next message, and hands it to the core.
 
+use std::sync::Arc;
+
 use tokio::sync::{mpsc, oneshot};
 
-use crate::graph::Prepared;
+use crate::graph::{Exchanged, Prepared};
 use crate::id::{ResourceId, Ticket};
 use crate::journal::CommitError;
 use crate::resource::PrivateDir;
@@ -26,6 +28,8 @@ const BUDGET: usize = 4096;
 pub(crate) enum Request {
     Swap {
         prepared: Prepared,
+        /// Only if this is still in force.
+        over: Option<Arc<Exchanged>>,
         reply: oneshot::Sender<()>,
     },
     Rejected {
@@ -162,9 +166,11 @@ fn answer(core: &mut Core, request: Request) {
     match request {
         // The reply is dropped, which reports to the caller that the engine ends.
         Request::Swap { .. } if core.scheduler.is_stopping() => {}
-        Request::Swap { prepared, reply } => {
-            core.swap(prepared);
-            core.publish_convergence();
+        Request::Swap { prepared, over, reply } => {
+            if over.is_none_or(|over| core.has_in_force(&over)) {
+                core.swap(prepared);
+                core.publish_convergence();
+            }
             let _ = reply.send(());
         }
         Request::Rejected { problems, reply } => {

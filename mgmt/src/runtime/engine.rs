@@ -20,6 +20,7 @@ use crate::runtime::departed::Departed;
 use crate::runtime::drive::{Inboxes, Request, drive, is_simulated};
 use crate::runtime::error::EngineError;
 use crate::runtime::events::Events;
+use crate::runtime::exchange;
 use crate::runtime::files::{Files, OwnHub};
 use crate::runtime::follow::{Follow, Reload, close, first_graph};
 use crate::runtime::forget::count_daily;
@@ -85,6 +86,7 @@ impl<G: Gapi> Builder<G> {
                 preparing: self.options.preparing.clone(),
             }),
         };
+        let publishing = exchange::begin(&self.options.preparing, &core.in_force, requests.downgrade(), &quits);
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
@@ -101,17 +103,12 @@ impl<G: Gapi> Builder<G> {
             quit.send_replace(Some(()));
             let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread_or_here(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
+            all_ended([publishing]).await;
             let connections = core.services.connections.clone();
             core.services.clear();
             drop(core);
-            if let Some(control) = control {
-                // The socket is removed before the lock of the prefix is released. An error: the task has panicked.
-                let _ = control.await;
-            }
-            if let Some(hub) = hub {
-                // An error means that a drop panics or the runtime ends. The hub has ended then, too.
-                let _ = hub.await;
-            }
+            // The socket of the control is removed before the lock of the prefix is released.
+            all_ended([control, hub]).await;
             if !shares_doors {
                 connections.close().await;
             }
@@ -140,6 +137,13 @@ impl<G: Gapi> Builder<G> {
         let config = first_graph(&mut self.gapi, data).await?;
         self.options.spare(self.gapi.files());
         Ok(self.options.preparing.here(config).await?)
+    }
+}
+
+async fn all_ended<const N: usize>(tasks: [Option<JoinHandle<()>>; N]) {
+    for task in tasks.into_iter().flatten() {
+        // An error means that the task has panicked, or that the runtime ends. It has ended then, too.
+        let _ = task.await;
     }
 }
 
@@ -239,6 +243,7 @@ pub(crate) fn assemble(
         events: Arc::clone(&options.events),
         history: (options.control && options.prefix.is_some()).then(RefCell::default),
         converged: watch::channel(false).0,
+        in_force: watch::channel(None).0,
         answers,
         grace: options.grace,
         committed,
@@ -388,7 +393,7 @@ impl Engine {
     /// The graph is wrong: the graph before stays in force. Or the engine has ended.
     pub async fn swap(&self, config: GraphConfig) -> Result<(), EngineError> {
         let prepared = self.shared.preparing.here(config).await?;
-        self.ask(|reply| Request::Swap { prepared, reply }).await
+        self.ask(|reply| Request::Swap { prepared, over: None, reply }).await
     }
 
     /// Asks the source of graphs for its graph again, even if the source has noticed no change: a YAML file is read, a

@@ -140,7 +140,7 @@ impl Follow {
         let prepared = async { Ok::<_, EngineError>(self.preparing.here(gapi.graph().await?).await?) };
         let (reply, done) = oneshot::channel();
         let (request, outcome) = match prepared.await {
-            Ok(prepared) => (Request::Swap { prepared, reply }, Ok(())),
+            Ok(prepared) => (Request::Swap { prepared, over: None, reply }, Ok(())),
             Err(error) => {
                 let painted = error.painted(Palette::Plain).to_string();
                 tracing::error!(target: "mgmt", "the new graph is refused, the old one continues to run:\n{painted}");

@@ -16,6 +16,7 @@ mod errand;
 mod error;
 mod event;
 mod events;
+mod exchange;
 mod files;
 mod follow;
 mod forget;

@@ -22,7 +22,6 @@ use crate::runtime::error::EngineError;
 use crate::runtime::follow::{close, first_graph};
 use crate::runtime::owned::Claim;
 use crate::runtime::plan_check::{Found, plan_check};
-use crate::runtime::prefix::Prefix;
 use crate::runtime::store::glance;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Command, Event, Input, NodeConfig, Op, PortSet, State};
@@ -61,7 +60,7 @@ impl<G: Gapi> Builder<G> {
     /// # Errors
     /// There is none, or it is wrong.
     pub async fn check(mut self) -> Result<Prepared, EngineError> {
-        let prefix = Prefix::new(self.options.prefix.as_deref())?;
+        let prefix = self.options.prefix()?;
         let config = self.only_graph(prefix.path()).await?;
         let prepared = self.options.preparing.anywhere(config).await?;
         tell_warnings(&prepared, &self.options.warnings);

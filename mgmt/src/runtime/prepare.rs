@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::graph::{self, AutoEdges, AutoGroups, Draft, Former, GraphConfig, Prepared, Problem, Problems, Reduction};
 use crate::resource::{AnyResource, BoxFuture, Findings, PrepareCx, PrepareFn, Provisions};
+use crate::runtime::exchange::Site;
 use crate::runtime::places::{RealPlaces, misplaced};
 use crate::sys::fs::ReadFs;
 use crate::sys::task::{caught_async, side_by_side};
@@ -33,6 +34,8 @@ pub(crate) struct Preparing {
     fs: ReadFs,
     pub(crate) settings: graph::Settings,
     pub(crate) inspect: Option<Inspect>,
+    /// This host among others.
+    pub(crate) site: Site,
     /// The previous graph, with which the next one is compared. Clones share it.
     former: Arc<Mutex<Former>>,
 }
@@ -50,6 +53,7 @@ impl Default for Preparing {
                 .pass(Reduction)
                 .grouping(AutoGroups),
             inspect: None,
+            site: Site::default(),
             former: Arc::default(),
         }
     }
@@ -66,14 +70,10 @@ impl fmt::Debug for Preparing {
 }
 
 impl Preparing {
-    /// The graph, ready for this host.
-    ///
-    /// # Errors
-    /// Everything that is wrong as far as the graph shows; or else each place of this host that it owns twice, or that
-    /// belongs to the engine.
-    pub(crate) async fn here(&self, config: GraphConfig) -> Result<Prepared, Problems> {
+    /// The graph, ready for this host. It has what it collects; `warnings`: those about that.
+    pub(super) async fn resolved(&self, config: GraphConfig, warnings: Vec<Problem>) -> Result<Prepared, Problems> {
         let former = lock(&self.former).clone();
-        let draft = Draft::new(config, &self.settings, &former)?;
+        let draft = Draft::new(config, &self.settings, &former)?.warn(warnings);
         let (findings, warnings) = self.look(&draft).await;
         let prepared = {
             let places = RealPlaces::of(draft.owned());
@@ -86,12 +86,9 @@ impl Preparing {
         Ok(prepared)
     }
 
-    /// The graph, ready for a host that is not looked at: it may be another host.
-    ///
-    /// # Errors
-    /// Everything that is wrong as far as the graph shows.
-    pub(crate) async fn anywhere(&self, config: GraphConfig) -> Result<Prepared, Problems> {
-        let prepared = graph::prepare(config, &self.settings)?;
+    /// The same, ready for a host that is not looked at: it may be another host.
+    pub(super) async fn unseen(&self, config: GraphConfig, warnings: Vec<Problem>) -> Result<Prepared, Problems> {
+        let prepared = graph::prepare_with(config, &self.settings, warnings)?;
         self.inspected(&prepared).await;
         Ok(prepared)
     }

@@ -12,11 +12,14 @@ use crate::kit::{Desk, folder, text};
 /// A graph as data: places and the names of edges aside, and order and double edges, which mean nothing.
 fn data(config: &GraphConfig) -> Json {
     let mut data = serde_json::to_value(config).unwrap();
-    for list in ["resources", "edges", "sends"] {
-        let entries = data[list].as_array_mut().unwrap();
+    for list in ["resources", "edges", "sends", "exports", "collects", "awaited"] {
+        let Some(entries) = data.get_mut(list).and_then(Json::as_array_mut) else { continue };
         for entry in entries.iter_mut() {
             entry.as_object_mut().unwrap().remove("origin");
-            if list == "edges" {
+            if let Some(resource) = entry.get_mut("resource") {
+                resource.as_object_mut().unwrap().remove("origin");
+            }
+            if list == "edges" || list == "awaited" {
                 entry.as_object_mut().unwrap().remove("name");
             }
         }

@@ -15,10 +15,13 @@ fn read(text: &str) -> YamlGraph {
 /// A graph as data, without the places where it was declared, and without the names of edges, which programs lack.
 fn data(config: &GraphConfig) -> Json {
     let mut data = serde_json::to_value(config).unwrap();
-    for list in ["resources", "edges", "sends"] {
-        for entry in data[list].as_array_mut().unwrap() {
+    for list in ["resources", "edges", "sends", "exports", "collects", "awaited"] {
+        for entry in data.get_mut(list).and_then(Json::as_array_mut).into_iter().flatten() {
             entry.as_object_mut().unwrap().remove("origin");
-            if list == "edges" {
+            if let Some(resource) = entry.get_mut("resource") {
+                resource.as_object_mut().unwrap().remove("origin");
+            }
+            if list == "edges" || list == "awaited" {
                 entry.as_object_mut().unwrap().remove("name");
             }
         }
@@ -322,11 +325,45 @@ collect:
 ";
     same(text, |g| {
         let n = g.add(Noop::new("n"));
-        g.add(File::new("/tmp/there/a").dirname("/tmp/here/").content("a").after(&n));
+        g.export(File::new("/tmp/there/a").content("a"));
+        let files = g.collect::<File>().set("dirname", "/tmp/here/");
+        g.before(&n, &files.one("/tmp/there/a"));
     });
-    let options = YamlOptions { noop: true, ..YamlOptions::default() };
-    let read = read_yaml("g.yaml", text.as_bytes(), &options).unwrap();
-    assert_eq!(read.config.vertices.len(), 1, "nothing is exported in noop");
+    let prepared = |noop| {
+        let settings = mgmt::graph::Settings::default().noop(noop);
+        mgmt::graph::prepare(read(text).config, &settings).unwrap()
+    };
+    let collected = prepared(false);
+    let ids: Vec<_> = collected.config().vertices.iter().map(|vertex| vertex.id().to_string()).collect();
+    assert_eq!((ids, collected.config().edges.len()), (vec!["noop[n]".to_owned(), "file[/tmp/there/a]".to_owned()], 1));
+    assert_eq!(collected.config().vertices[1].origin.to_string(), "g.yaml:13:3, exported by this host");
+    let noop = prepared(true);
+    assert_eq!(noop.config().vertices.len(), 1, "nothing is exported in noop");
+    assert!(noop.warnings()[0].message.contains("which no host has exported yet"), "{:?}", noop.warnings());
+}
+
+#[test]
+fn exports_go_to_some_hosts_and_rules_choose_by_host_and_name() {
+    let text = "
+graph: g
+resources:
+  file:
+  - {name: '@@/a', meta: {export: [web1, web2], retry: 2}}
+  - {name: /b, meta: {export: '*', hidden: true}}
+  - {name: /c, meta: {export: web3}}
+collect:
+- {kind: file, from: 'web*', named: [/a, '/b*']}
+- {kind: exec, trust: true}
+";
+    same(text, |g| {
+        g.export(File::new("/a").retry(2)).to(["web1", "web2"]);
+        g.export(File::new("/b"));
+        g.add(File::new("/b").hidden(true));
+        g.export(File::new("/c")).to(["web3"]);
+        g.add(File::new("/c"));
+        g.collect::<File>().from("web*").named("/a").named("/b*");
+        g.collect::<Exec>().trust();
+    });
 }
 
 #[test]

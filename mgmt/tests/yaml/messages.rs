@@ -177,15 +177,7 @@ fn many_rules_that_collect_the_same_are_few_warnings() {
     text += "collect:\n";
     (0..1000).for_each(|_| text += "- kind: noop\n");
     let read = read_yaml("g.yaml", text.as_bytes(), &YamlOptions::default()).unwrap();
-    assert_eq!((read.config.vertices.len(), read.warnings.len()), (1000, 999));
-    assert!(read.warnings[0].message.starts_with("noop[n0] and 999 more are collected twice"));
-}
-
-#[test]
-fn in_noop_nothing_is_said_of_exports_since_there_are_none() {
-    let text = std::fs::read(crate::kit::folder("corpus/collect.yaml")).unwrap();
-    let text = crate::kit::fill(&String::from_utf8(text).unwrap(), std::path::Path::new("/tmp/x"));
-    let options = YamlOptions { noop: true, ..YamlOptions::default() };
-    let read = read_yaml("g.yaml", text.as_bytes(), &options).unwrap();
-    assert_eq!((read.config.vertices.len(), read.config.edges.len(), read.warnings.len()), (1, 0, 0));
+    let prepared = mgmt::graph::prepare(read.config, &mgmt::graph::Settings::default()).unwrap();
+    assert_eq!((prepared.config().vertices.len(), prepared.warnings().len()), (1000, 999));
+    assert!(prepared.warnings()[0].message.starts_with("noop[n0] and 999 more are collected twice"));
 }

@@ -366,7 +366,7 @@ fn own_exports_follow_the_file_too() {
     });
     // What is not exported any more is not in the graph; the edge to it waits, with a warning.
     desk.graph(&graph(""));
-    running.wait_said("which no resource has exported yet: it is left out until then");
+    running.wait_said("which no host has exported yet: it is left out until then");
     running.wait_said("2 removed");
 }
 

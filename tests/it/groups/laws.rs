@@ -206,8 +206,7 @@ proptest! {
         let mut config = GraphConfig {
             name: "again".to_owned(),
             vertices: quotient.nodes().iter().map(|node| first.config().vertices[node[0] as usize].clone()).collect(),
-            edges: Vec::new(),
-            links: Vec::new(),
+            ..GraphConfig::default()
         };
         let some_edge = |from, to| Edge { from, to, notify: false, name: None, origin: Origin::Unknown };
         config.edges = edges_of(&quotient).map(|(from, to)| some_edge(from, to)).collect();

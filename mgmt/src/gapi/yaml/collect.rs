@@ -1,13 +1,61 @@
-//! `collect:` and names that begin with `@@`: resources that hosts give one another. Without other hosts, a host
-//! collects its own exports.
+//! `collect:` and names that begin with `@@`: resources that hosts give one another.
+
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use crate::gapi::yaml::compat;
 use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::draft::{Draft, Known};
 use crate::gapi::yaml::tree::{Node, Value};
+use crate::graph::{Collect, Export, Vertex};
+use crate::resource::Meta;
+
+/// The keys of a rule.
+const KEYS: [&str; 5] = ["kind", "from", "named", "pattern", "trust"];
+/// What stands for all hosts among the hosts that a resource is exported to.
+const ALL: &str = "*";
 
 impl Document<'_> {
+    /// Exports a resource, to the hosts of `meta: {export: …}` or to all.
+    pub(crate) fn export(&mut self, mut draft: Draft) {
+        if draft.name.is_empty() {
+            return self.complain(draft.place, "`@@` exports a resource, and its name follows: write `@@NAME`");
+        }
+        if !draft.wired.is_empty() {
+            return self.complain(draft.place, "an exported resource can't receive: its sender is on this host alone");
+        }
+        if let Known::Absent(spec) = draft.kind {
+            let what = format!("{}[{}]", spec.kind, draft.name);
+            return self.warn(draft.place, format!("{what} is not exported: this build has no kind `{}`", spec.kind));
+        }
+        let Some(resource) = self.made(&mut draft) else {
+            self.drafts.spoilt.insert((draft.kind.spec().kind.to_owned(), draft.name));
+            return;
+        };
+        // Whether it is hidden is a matter of this host.
+        let meta = Meta { hidden: false, ..draft.meta };
+        let meta: Option<Arc<Meta>> = (meta != Meta::default()).then(|| Arc::new(meta));
+        let to = draft.export.filter(|to| !to.iter().any(|host| host == ALL));
+        let is_same = |other: &Export| {
+            let same = other.vertex.resource.same(&*resource) && other.vertex.meta == meta;
+            same && other.vertex.resource.name() == draft.name && other.to == to
+        };
+        let id = (draft.kind.spec().kind.to_owned(), draft.name.clone());
+        if self.drafts.exported.contains(&id) && self.graph.config.exports.iter().any(is_same) {
+            let message = format!(
+                "{}[{}] is declared twice, each time the same: once is enough",
+                draft.kind.spec().kind,
+                draft.name
+            );
+            return self.warn(draft.place, message);
+        }
+        self.drafts.exported.insert(id);
+        self.graph.widths.insert((draft.place.line, draft.place.column), draft.place.width);
+        let vertex = Vertex::new(resource, meta, self.quotes.origin(draft.place));
+        self.graph.config.exports.push(Export { vertex, to });
+    }
+
     pub(crate) fn collect(&mut self, node: &Node) {
         for node in self.list(node, "`collect`") {
             self.rule(node);
@@ -16,67 +64,46 @@ impl Document<'_> {
 
     fn rule(&mut self, node: &Node) {
         let Some(entries) = self.some_map(node, "what is collected") else { return };
-        let (mut kind, mut pattern) = (None, None);
-        for (key, node) in &*self.spelt(entries, "a rule of `collect`", &["kind", "pattern"]) {
+        let (mut kind, mut pattern, mut trust) = (None, None, false);
+        let (mut from, mut named) = (Vec::new(), Vec::new());
+        for (key, node) in &*self.spelt(entries, "a rule of `collect`", &KEYS) {
             match key.text.as_str() {
                 "kind" => {
                     let Some(text) = self.text(node, "`kind`") else { return };
                     let Some(found) = self.kind(&text, node.place) else { return };
-                    kind = Some(found.spec().kind);
+                    kind = Some(found);
                 }
                 "pattern" => match &node.value {
                     Value::Scalar { text, .. } if text.is_empty() || node.is_null() => {}
                     _ => pattern = self.text(node, "`pattern`").map(|text| (text, node.place)),
                 },
+                "from" if !node.is_null() => from = self.texts(node, "`from`", "a host of `from`"),
+                "named" if !node.is_null() => named = self.texts(node, "`named`", "a name of `named`"),
+                "trust" => trust = self.truth(node, "`trust`").unwrap_or_default(),
                 _ => {}
             }
         }
         let Some(kind) = kind else {
             return self.complain(node.place, "name what is collected with `kind: …`");
         };
-        let pattern_field = compat::pattern_field(kind);
-        if let (Some((text, place)), Some(_)) = (&pattern, pattern_field)
-            && !(text.starts_with('/') && text.ends_with('/'))
-        {
-            let message = format!(
-                "`pattern` is the directory that collected files go to: it begins and ends with `/`, {text} does not"
-            );
-            return self.complain(*place, message);
-        }
-        self.drafts.collected.insert(kind.to_owned());
-        // Nothing is exported in noop, but the exports of other hosts are still collected.
-        if self.options.noop {
-            return;
-        }
-        let (mut taken, mut twice) = (Vec::new(), Vec::new());
-        for export in self.drafts.exports.iter_mut().filter(|export| export.draft.kind.spec().kind == kind) {
-            if std::mem::replace(&mut export.collected, true) {
-                twice.push(export.draft.name.as_str());
-            } else {
-                taken.push(export.draft.clone());
+        let spec = kind.spec();
+        self.drafts.collected.insert(spec.kind.to_owned());
+        let Known::Built(kind) = kind else {
+            let message = format!("nothing is collected of the kind `{}`, which this build lacks", spec.kind);
+            return self.warn(node.place, message);
+        };
+        let mut rule = Collect::new(kind, self.quotes.origin(node.place));
+        (rule.from, rule.named, rule.trust) = (from, named, trust);
+        if let (Some((text, place)), Some(field)) = (pattern, compat::pattern_field(spec.kind)) {
+            if !(text.starts_with('/') && text.ends_with('/')) {
+                let message = format!(
+                    "`pattern` is the directory that collected files go to: it begins and ends with `/`, {text} does \
+                     not"
+                );
+                return self.complain(place, message);
             }
+            rule.fields.insert(field.to_owned(), Json::String(text));
         }
-        if let Some(first) = twice.first() {
-            let more = if twice.len() > 1 { format!(" and {} more are", twice.len() - 1) } else { " is".to_owned() };
-            let message = format!("{kind}[{first}]{more} collected twice: the first rule holds");
-            self.warn(node.place, message);
-        }
-        for mut draft in taken {
-            if let (Some((pattern, _)), Some(field)) = (&pattern, pattern_field) {
-                draft.fields.insert(field.to_owned(), Json::String(pattern.clone()));
-            }
-            self.add(draft);
-        }
-    }
-
-    pub(crate) fn tell_exports(&mut self) {
-        if self.options.noop {
-            return;
-        }
-        let idle: Vec<_> = self.drafts.exports.iter().filter(|export| !export.collected).collect();
-        let places: Vec<_> = idle.iter().map(|export| (export.draft.place, export.draft.name.clone())).collect();
-        for (place, name) in places {
-            self.warn(place, format!("`{name}` is exported and no resource collects it: it has no effect"));
-        }
+        self.graph.config.collects.push(rule);
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use crate::gapi::yaml::draft::{Export, Receive};
+use crate::gapi::yaml::draft::Receive;
 use crate::gapi::yaml::excerpt::Quotes;
 use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
@@ -47,8 +47,8 @@ pub(crate) struct Drafts {
     pub(crate) spoilt: HashSet<(String, String)>,
     /// Fields that receive. Their senders are looked up when all resources are in the graph.
     pub(crate) receives: Vec<Receive>,
-    /// Resources that are exported, and in the graph only if they are collected.
-    pub(crate) exports: Vec<Export>,
+    /// Resources that are exported, by kind and name.
+    pub(crate) exported: HashSet<(String, String)>,
     /// Kinds that are collected.
     pub(crate) collected: HashSet<String>,
 }
@@ -243,7 +243,6 @@ impl<'a> Document<'a> {
         if let Some(node) = get("collect") {
             self.collect(node);
         }
-        self.tell_exports();
         if let Some(node) = get("edges") {
             self.edges(node);
         }

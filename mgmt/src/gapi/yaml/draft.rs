@@ -29,6 +29,8 @@ pub(crate) struct Draft {
     pub(crate) name: String,
     pub(crate) place: Place,
     pub(crate) meta: Meta,
+    /// The hosts of `meta: {export: …}`.
+    pub(crate) export: Option<Vec<String>>,
     pub(crate) fields: Map<String, Json>,
     /// For each field its name, the place of its key, and the place of its value.
     pub(crate) places: Vec<(String, Place, Place)>,
@@ -58,18 +60,6 @@ impl Draft {
             fields.extend(all.filter(|field| !given(field) && !self.wired.contains(field)));
         }
         Doubt { fields, any: self.has_unknown }
-    }
-}
-
-/// A resource that is exported, and in the graph only if it is collected.
-pub(crate) struct Export {
-    pub(crate) draft: Draft,
-    pub(crate) collected: bool,
-}
-
-impl Export {
-    pub(crate) fn is(&self, kind: &str, name: &str) -> bool {
-        self.draft.kind.spec().kind == kind && self.draft.name == name
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::End;
 use crate::gapi::yaml::tree::{Node, Value};
-use crate::graph::Edge;
+use crate::graph::{AwaitedEdge, Edge, End as GraphEnd};
+use crate::id::ResourceId;
 
 const KEYS: [&str; 4] = ["name", "from", "to", "notify"];
 
@@ -42,12 +43,29 @@ impl Document<'_> {
             }
         }
         // Both ends are looked up, so that all mistakes are reported at once.
-        let from = from.flatten().and_then(|end| self.find(&end, "an edge from"));
-        let to = to.flatten().and_then(|end| self.find(&end, "an edge to"));
-        if let (Some(from), Some(to)) = (from, to) {
-            self.graph.pairs.insert((from, to));
-            self.graph.config.edges.push(Edge { from, to, notify, name, origin: self.quotes.origin(node.place) });
+        let from = from.flatten().and_then(|end| self.found(&end, "an edge from"));
+        let to = to.flatten().and_then(|end| self.found(&end, "an edge to"));
+        let origin = self.quotes.origin(node.place);
+        match (from, to) {
+            (Some(GraphEnd::Vertex(from)), Some(GraphEnd::Vertex(to))) => {
+                self.graph.pairs.insert((from, to));
+                self.graph.config.edges.push(Edge { from, to, notify, name, origin });
+            }
+            (Some(from), Some(to)) => {
+                self.graph.config.awaited.push(AwaitedEdge { from, to, notify, name, origin });
+            }
+            _ => {}
         }
+    }
+
+    /// The resource, which is in the graph or may be collected. `None`: it is neither, which has been reported.
+    fn found(&mut self, end: &End, what: &str) -> Option<GraphEnd> {
+        let id = (end.kind.clone(), end.name.clone());
+        let is_here = self.graph.known.contains_key(&id) || self.drafts.spoilt.contains(&id);
+        if !is_here && !end.name.starts_with("@@") && self.drafts.collected.contains(&end.kind) {
+            return Some(GraphEnd::Named(ResourceId::new(&end.kind, end.name.clone())));
+        }
+        self.find(end, what).map(GraphEnd::Vertex)
     }
 
     fn edge_end(&mut self, node: &Node) -> Option<End> {

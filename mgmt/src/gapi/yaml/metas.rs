@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::draft::Draft;
 use crate::gapi::yaml::tree::{Key, Node, Value};
 use crate::resource::{Backoff, Meta, Sema, WITH_UNIT, with_units};
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
+    "export",
     "ignore",
     "alert",
     "hidden",
@@ -29,17 +31,20 @@ const KEYS: [&str; 19] = [
 ];
 
 impl Document<'_> {
-    /// The metaparameters of the resource `id`.
-    pub(crate) fn meta(&mut self, id: &str, node: &Node) -> Meta {
+    /// The metaparameters of the resource `id`, and the hosts that it is exported to.
+    pub(crate) fn meta(&mut self, draft: &mut Draft, id: &str, node: &Node) {
         let mut meta = Meta::default();
         let owner = format!("{id}: `meta`");
         let entries = self.map(node, &owner);
         for (key, node) in &*self.spelt(entries, &owner, &KEYS) {
-            if !node.is_null() {
+            if !node.is_null() && key.text == "export" {
+                let hosts = self.texts(node, &format!("{id}: `export`"), &format!("{id}: a host"));
+                draft.export = Some(hosts);
+            } else if !node.is_null() {
                 self.meta_entry(&mut meta, id, key, node);
             }
         }
-        meta
+        draft.meta = meta;
     }
 
     fn meta_entry(&mut self, meta: &mut Meta, id: &str, key: &Key, node: &Node) {
@@ -104,7 +109,7 @@ impl Document<'_> {
     }
 
     /// A text, or a list of texts.
-    fn texts(&mut self, node: &Node, what: &str, each: &str) -> Vec<String> {
+    pub(crate) fn texts(&mut self, node: &Node, what: &str, each: &str) -> Vec<String> {
         match &node.value {
             Value::List(nodes) => nodes.iter().filter_map(|node| self.text(node, each)).collect(),
             _ => self.text(node, what).into_iter().collect(),

@@ -10,12 +10,10 @@ pub struct YamlOptions {
     pub kinds: Kinds,
     /// Unknown keys are warnings, not errors. Default: false.
     pub allow_unknown: bool,
-    /// Every resource runs in noop, so nothing is exported. Default: false.
-    pub noop: bool,
 }
 
 impl Default for YamlOptions {
     fn default() -> Self {
-        YamlOptions { kinds: builtin_kinds(), allow_unknown: false, noop: false }
+        YamlOptions { kinds: builtin_kinds(), allow_unknown: false }
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use crate::gapi::yaml::absent::{absent, absent_output};
 use crate::gapi::yaml::compat::output;
 use crate::gapi::yaml::document::Document;
-use crate::gapi::yaml::draft::{Draft, End, Export, Known, Receive, Source};
+use crate::gapi::yaml::draft::{Draft, End, Known, Receive, Source};
 use crate::gapi::yaml::tree::{Key, Node, Place, Value};
 use crate::gapi::yaml::typed::type_in_words;
 use crate::graph::{Edge, Link};
@@ -100,30 +100,20 @@ impl Document<'_> {
             self.complain(end.place, message);
             return None;
         }
-        let own = |export: &Export| export.is(&end.kind, &end.name);
-        if self.options.noop && self.drafts.exports.iter().any(own) {
-            // Nothing is exported in noop.
-            return None;
-        }
         if self.drafts.collected.contains(&end.kind) {
-            // The resource may be exported later, or by another host.
-            self.warn(
-                end.place,
-                format!(
-                    "{what} {}[{}], which no resource has exported yet: it is left out until then",
-                    end.kind, end.name
-                ),
+            let message = format!(
+                "{what} {}[{}], which is collected: values are not received from it; declare it in this graph",
+                end.kind, end.name
             );
+            self.complain(end.place, message);
             return None;
         }
-        let compared = self.drafts.exports.len() + self.graph.known.len();
+        let compared = self.graph.known.len();
         let has_time = self.comparisons_left >= compared;
         self.comparisons_left -= if has_time { compared } else { 0 };
-        let is_exported =
-            |document: &Self| document.drafts.exports.iter().any(|export| export.is(&end.kind, &end.name));
         let hint = if !has_time {
             String::new()
-        } else if is_exported(self) {
+        } else if self.drafts.exported.contains(&id) {
             ", but exported: without `collect` it is not in this graph".to_owned()
         } else {
             let names = self.graph.known.keys().filter(|(kind, _)| *kind == end.kind).map(|(_, name)| name.as_str());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 use crate::gapi::yaml::absent::{Absent, absent, absent_kinds};
 use crate::gapi::yaml::compat;
 use crate::gapi::yaml::document::{Document, sounds_secret};
-use crate::gapi::yaml::draft::{Draft, Export, Known};
+use crate::gapi::yaml::draft::{Draft, Known};
 use crate::gapi::yaml::elsewhere::feature_of;
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
@@ -100,6 +100,7 @@ impl Document<'_> {
             name,
             place: name_node.place,
             meta: Meta::default(),
+            export: None,
             fields: Map::new(),
             places: Vec::new(),
             wired: Vec::new(),
@@ -117,14 +118,12 @@ impl Document<'_> {
             self.add_wrong(draft);
         } else if let Some(name) = draft.name.strip_prefix("@@") {
             draft.name = name.to_owned();
-            if draft.name.is_empty() {
-                self.complain(draft.place, "`@@` exports a resource, and its name follows: write `@@NAME`");
-            }
-            if !draft.wired.is_empty() {
-                self.complain(draft.place, "an exported resource can't receive: its sender is on this host alone");
-            }
-            self.drafts.exports.push(Export { draft, collected: false });
+            self.export(draft);
         } else {
+            // It runs here, too.
+            if draft.export.is_some() {
+                self.export(draft.clone());
+            }
             self.add(draft);
         }
     }
@@ -164,7 +163,7 @@ impl Document<'_> {
         for (key, node) in entries {
             match key.text.as_str() {
                 "name" => {}
-                "meta" => draft.meta = self.meta(&id, node),
+                "meta" => self.meta(draft, &id, node),
                 "recv" => self.recv(draft, node),
                 name if spec.field(name).is_some() || compat::is_old(spec.kind, name) => {
                     // A key without a value counts as not given.
@@ -244,7 +243,7 @@ impl Document<'_> {
     }
 
     /// Makes the resource. `None`: it can't be made, and the reason has been reported.
-    fn made(&mut self, draft: &mut Draft) -> Option<Arc<dyn AnyResource>> {
+    pub(crate) fn made(&mut self, draft: &mut Draft) -> Option<Arc<dyn AnyResource>> {
         let spec = draft.kind.spec();
         let kind = match draft.kind {
             Known::Built(kind) => kind,

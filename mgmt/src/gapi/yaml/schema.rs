@@ -127,9 +127,18 @@ fn rule(names: &[&str]) -> Json {
         "additionalProperties": false,
         "properties": {
             "kind": kind(names, "The kind of the resources to take in."),
+            "from": texts("Hosts to collect from, as patterns: `*` is any text, `?` any character. Default: all."),
+            "named": texts("Names of the resources, as patterns. Default: all."),
+            "trust": { "type": "boolean", "default": false, "description": "Whether the exporting hosts are trusted with a kind that requires it, such as `exec`." },
             "pattern": or_nothing(text("The directory for collected files: it begins and ends with `/`.")),
         },
     })
+}
+
+/// A text, or a list of texts.
+fn texts(what: &str) -> Json {
+    let list = json!({ "type": "array", "items": { "type": "string", "minLength": 1 } });
+    json!({ "description": what, "anyOf": [{ "type": "string", "minLength": 1 }, list] })
 }
 
 /// The words for truth that files may contain besides `true` and `false`. Under YAML 1.2 they are texts to an editor.
@@ -285,6 +294,7 @@ fn meta() -> Json {
             "limit": one("number", "The highest rate of checks that the watch causes, per second. Default: no limit."),
             "burst": one("integer", "How many such checks may follow each other at once before `limit` applies. Default: 1."),
             "timeout": time("The longest time of a check or a repair, in milliseconds or with a unit (`30s`). Default: no limit."),
+            "export": self::texts("The hosts that may collect it; `*`: all. The resource runs here too, unless its name begins with `@@`."),
             "sema": or_nothing(described(sema, "Semaphores to hold during each check and repair: `name`, or `name:size`, where at most `size` resources (default 1) hold one at once.")),
             "reverse": one("boolean", "Whether what the resource changed is undone when it has left the graph. Default: false."),
             "converged_timeout": time("How long the resource must have been in sync and quiet before the graph counts as converged, in seconds or with a unit (`2m`). Default: no time of its own."),

@@ -108,7 +108,6 @@ impl Gapi for Yaml {
                 "a source of graphs is good for one engine: it was initialised before".into(),
             ));
         }
-        self.options.noop |= data.noop;
         if let (Some(path), false) = (&self.path, data.no_watch) {
             // Begin to watch before the file is first read, so that no change is missed.
             self.watcher = Watcher::new([path.as_path()]).map(Some)?;

@@ -132,6 +132,7 @@ pub struct Exec {
 
 impl Converge for Exec {
     type Drift = Change;
+    const COLLECTED_ON_TRUST: bool = true;
 
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let accounts = [("user", &self.user), ("group", &self.group)].map(|(field, account)| {

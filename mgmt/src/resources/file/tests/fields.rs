@@ -219,7 +219,7 @@ fn a_content_takes_texts_bytes_and_secrets_and_other_fields_no_secret() {
 
 #[test]
 fn an_output_is_wired_to_a_content_and_can_be_recalled_by_its_digest() {
-    let one = FileBuilder::handle(NodeRef { graph: 1, index: 0 });
+    let one = FileBuilder::handle(NodeRef { graph: 1, index: 0, sort: mgmt::resource::NodeSort::Resource });
     let (two, draft) = File::new("/two").content(one.full_path().map(|path| format!("{path}\n"))).mode(0o600).finish();
     let coming: Vec<u8> = draft.wires.iter().map(|(field, _)| *field).collect();
     assert_eq!(two.validate(&Known::all_but_numbers(File::spec(), &coming)), [], "the content is not there yet");

@@ -1,0 +1,24 @@
+//! What hosts give one another: exports, the rules by which they are collected, and how a graph with both becomes one
+//! that can run here.
+
+mod check;
+mod collect;
+mod data;
+mod entry;
+mod export;
+mod keys;
+mod offers;
+mod pattern;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use check::check_exchange;
+pub(in crate::graph) use check::with_exchange;
+pub use collect::{AwaitedEdge, Collect, Collected, CollectedOne, End};
+pub(in crate::graph) use data::exchange_data;
+pub use data::{AwaitedData, CollectData, EndData, ExportData};
+pub use export::{Export, Exporting};
+pub(crate) use keys::{exporter_key, exports_of, wanted_keys};
+pub(crate) use offers::{Offers, Taken};
+pub(crate) use resolve::{Resolution, resolve, spoilers};

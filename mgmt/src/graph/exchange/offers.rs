@@ -1,0 +1,91 @@
+//! What a host knows of the exports that it may collect.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::graph::exchange::collect::Collect;
+use crate::graph::exchange::entry::written;
+use crate::graph::exchange::export::Export;
+use crate::graph::exchange::keys::offer_of;
+use crate::graph::exchange::pattern::any_matches;
+
+/// One export: in the order in which resources are collected.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct OfferKey {
+    pub(crate) kind: String,
+    /// The host that exports it.
+    pub(crate) host: String,
+    pub(crate) name: String,
+}
+
+/// The exports that a host may collect.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Offers {
+    all: BTreeMap<OfferKey, Arc<[u8]>>,
+    /// Keys that have no meaning.
+    pub(super) senseless: Vec<String>,
+}
+
+/// What the rules of a graph take: the index of the rule, and the export. Two equal lists give the same graph.
+pub(crate) type Taken = Vec<(u32, OfferKey, Arc<[u8]>)>;
+
+impl Offers {
+    /// From the keys and values of a world, as far as a host has read them.
+    pub(crate) fn of<'a>(entries: impl IntoIterator<Item = (&'a str, &'a Arc<[u8]>)>) -> Offers {
+        let mut offers = Offers::default();
+        let mut for_one = BTreeMap::new();
+        for (key, value) in entries {
+            match offer_of(key) {
+                Some((offer, false)) => drop(offers.all.insert(offer, Arc::clone(value))),
+                Some((offer, true)) => drop(for_one.insert(offer, Arc::clone(value))),
+                None => offers.senseless.push(key.to_owned()),
+            }
+        }
+        // What is for this host alone takes the place of what the same host has for all.
+        offers.all.extend(for_one);
+        offers
+    }
+
+    /// With what this host exports now, which the world may not have yet.
+    pub(crate) fn with_own(mut self, host: &str, exports: &[Export]) -> Offers {
+        self.all.retain(|offer, _| offer.host != host);
+        for export in exports.iter().filter(|export| export.is_for(host)) {
+            let (spec, name) = (export.vertex.resource.spec(), export.vertex.resource.name());
+            let offer = OfferKey { kind: spec.kind.to_owned(), host: host.to_owned(), name: name.to_owned() };
+            // What can't be written is refused before.
+            let Ok(bytes) = written(&export.vertex) else { continue };
+            if export.to.is_some() {
+                self.all.insert(offer, bytes);
+            } else {
+                self.all.entry(offer).or_insert(bytes);
+            }
+        }
+        self
+    }
+
+    /// What these rules take, in the order of the kinds, hosts and names: the first rule that fits takes it. The second
+    /// part: for each rule that would have taken something too, the first of that, and how many more there are.
+    pub(crate) fn taken(&self, rules: &[Collect]) -> (Taken, BTreeMap<u32, (OfferKey, usize)>) {
+        let (mut taken, mut twice) = (Vec::new(), BTreeMap::new());
+        for (offer, bytes) in &self.all {
+            let fits = |(_, rule): &(u32, &Collect)| {
+                rule.kind.spec.kind == offer.kind
+                    && any_matches(&rule.from, &offer.host)
+                    && any_matches(&rule.named, &offer.name)
+            };
+            let mut fitting = (0u32..).zip(rules).filter(fits).map(|(n, _)| n);
+            taken.extend(fitting.next().map(|rule| (rule, offer.clone(), Arc::clone(bytes))));
+            for rule in fitting {
+                twice.entry(rule).and_modify(|(_, more)| *more += 1).or_insert_with(|| (offer.clone(), 0));
+            }
+        }
+        (taken, twice)
+    }
+}
+
+impl Export {
+    /// The bytes that other hosts read, or why there are none.
+    pub(crate) fn bytes(&self) -> Result<Arc<[u8]>, String> {
+        written(&self.vertex)
+    }
+}

@@ -1,0 +1,159 @@
+//! Follows the exports that the graph in force collects: when what it takes changes, another graph comes into force.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::graph::{Exchanged, wanted_keys};
+use crate::resource::{Keys, Member, Snapshot, WorldEvent, WorldWatch};
+use crate::runtime::drive::Request;
+use crate::runtime::exchange::pause::Attempts;
+use crate::runtime::exchange::settings::InForce;
+use crate::runtime::prepare::Preparing;
+
+/// How long to wait after a change: exports that change together make one new graph.
+const SETTLE: Duration = Duration::from_millis(2);
+
+/// Runs until the engine has ended. As long as the graph in force collects nothing, nothing is read and watched.
+pub(crate) async fn follow_exports(
+    member: Arc<dyn Member>,
+    preparing: Preparing,
+    requests: mpsc::WeakUnboundedSender<Request>,
+    in_force: watch::Receiver<InForce>,
+) {
+    let mut follow = Follow { member, preparing, requests, in_force, refused: None };
+    let mut attempts = Attempts::new("reading what hosts export");
+    while let Some(keys) = follow.wanted().await {
+        let read = follow.member.get(keys.clone()).await;
+        let why = match read {
+            Ok(snapshot) => {
+                attempts.succeeded();
+                match follow.follow(&keys, snapshot).await {
+                    Ended::Lost(why) => why,
+                    Ended::OtherKeys => continue,
+                    Ended::Engine => return,
+                }
+            }
+            Err(error) => error.to_string(),
+        };
+        tokio::time::sleep(attempts.failed(&why)).await;
+    }
+}
+
+struct Follow {
+    member: Arc<dyn Member>,
+    preparing: Preparing,
+    /// Weak, so that the loop ends when the last handle on the engine is dropped.
+    requests: mpsc::WeakUnboundedSender<Request>,
+    in_force: watch::Receiver<InForce>,
+    /// What would have been taken, and gave no graph: it is not tried again.
+    refused: Option<Exchanged>,
+}
+
+/// Why a watch ended.
+enum Ended {
+    /// Changes may have been missed.
+    Lost(String),
+    /// The graph in force collects other kinds.
+    OtherKeys,
+    Engine,
+}
+
+impl Follow {
+    fn keys(&mut self) -> Vec<Keys> {
+        let in_force = self.in_force.borrow_and_update();
+        let collects = in_force.as_ref().map_or(&[][..], |exchanged| &exchanged.declared.collects);
+        wanted_keys(&self.preparing.site.host, collects)
+    }
+
+    /// The keys that the graph in force collects, as soon as there are some. `None`: the engine has ended.
+    async fn wanted(&mut self) -> Option<Vec<Keys>> {
+        loop {
+            let keys = self.keys();
+            if !keys.is_empty() {
+                return Some(keys);
+            }
+            self.in_force.changed().await.ok()?;
+        }
+    }
+
+    /// Follows from a snapshot on.
+    async fn follow(&mut self, keys: &[Keys], state: Snapshot) -> Ended {
+        let mut watch = self.member.watch(keys.to_vec(), state.revision);
+        self.preparing.site.learn(state);
+        loop {
+            self.update().await;
+            tokio::select! {
+                changed = self.in_force.changed() => {
+                    if changed.is_err() {
+                        return Ended::Engine;
+                    }
+                    if self.keys() != keys {
+                        return Ended::OtherKeys;
+                    }
+                }
+                event = next(&mut watch) => match event {
+                    WorldEvent::Changed(changes) => {
+                        self.preparing.site.change(changes);
+                        if let Some(why) = self.settled(&mut watch).await {
+                            return Ended::Lost(why);
+                        }
+                    }
+                    WorldEvent::Lost(why) => return Ended::Lost(why),
+                }
+            }
+        }
+    }
+
+    /// Takes the changes that come at once. Returns why the watch was lost, if it was.
+    async fn settled(&self, watch: &mut WorldWatch) -> Option<String> {
+        tokio::time::sleep(SETTLE).await;
+        loop {
+            let event = tokio::select! {
+                biased;
+                event = next(watch) => event,
+                () = std::future::ready(()) => return None,
+            };
+            match event {
+                WorldEvent::Changed(changes) => self.preparing.site.change(changes),
+                WorldEvent::Lost(why) => return Some(why),
+            }
+        }
+    }
+
+    /// Puts another graph in force if the one in force takes something else of what is known now.
+    async fn update(&mut self) {
+        let Some(exchanged) = self.in_force.borrow_and_update().clone() else { return };
+        let declared = &exchanged.declared;
+        let offers = self.preparing.offers(declared);
+        let (taken, _) = offers.taken(&declared.collects);
+        let is_refused = |refused: &Exchanged| Arc::ptr_eq(&refused.declared, declared) && refused.taken == taken;
+        if taken == exchanged.taken || self.refused.as_ref().is_some_and(is_refused) {
+            return;
+        }
+        let (reply, done) = oneshot::channel();
+        let request = match self.preparing.with_offers(Arc::clone(declared), &offers).await {
+            Ok(prepared) => Request::Swap { prepared, over: Some(exchanged), reply },
+            Err(problems) => {
+                tracing::error!(
+                    target: "mgmt",
+                    "the graph with what hosts export now is refused, the old one continues to run:\n{problems}",
+                );
+                self.refused = Some(Exchanged { declared: Arc::clone(declared), taken });
+                Request::Rejected { problems: problems.to_string(), reply }
+            }
+        };
+        if let Some(requests) = self.requests.upgrade() {
+            // An error means that the loop has ended already; the same below.
+            let _ = requests.send(request);
+        }
+        let _ = done.await;
+    }
+}
+
+async fn next(watch: &mut WorldWatch) -> WorldEvent {
+    let ended = || WorldEvent::Lost("the watch has ended".to_owned());
+    poll_fn(|cx| watch.as_mut().poll_next(cx)).await.unwrap_or_else(ended)
+}

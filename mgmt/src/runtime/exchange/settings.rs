@@ -1,0 +1,121 @@
+//! The place of an engine among hosts: its settings, and what runs for it as long as the engine does.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::gapi::Gapi;
+use crate::graph::{Exchanged, Offers};
+use crate::resource::{Changes, Member, Snapshot, World};
+use crate::runtime::builder::{Builder, Settings};
+use crate::runtime::drive::Request;
+use crate::runtime::exchange::{follow_exports, publish_exports};
+use crate::runtime::prepare::Preparing;
+
+/// The default of `Builder::export_ttl`.
+const EXPORT_TTL: Duration = Duration::from_secs(24 * 3600);
+
+/// The part of the graph in force that has to do with other hosts; `None`: it has none.
+pub(crate) type InForce = Option<Arc<Exchanged>>;
+
+/// This host among others. Clones share what is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    pub(crate) world: Option<Arc<dyn World>>,
+    /// The access to that world, as soon as the name of this host is known.
+    pub(crate) member: Option<Arc<dyn Member>>,
+    pub(crate) host: String,
+    pub(crate) ttl: Duration,
+    /// What was read last: it holds as long as the world can't be reached.
+    known: Arc<Mutex<Snapshot>>,
+}
+
+impl Default for Site {
+    fn default() -> Site {
+        Site { world: None, member: None, host: String::new(), ttl: EXPORT_TTL, known: Arc::default() }
+    }
+}
+
+impl Site {
+    fn known(&self) -> MutexGuard<'_, Snapshot> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what was read. An older state does not replace a newer one.
+    pub(crate) fn learn(&self, snapshot: Snapshot) {
+        let mut known = self.known();
+        if snapshot.revision >= known.revision {
+            *known = snapshot;
+        }
+    }
+
+    /// Keeps what has changed since then. Without effect if that is known.
+    pub(crate) fn change(&self, changes: Changes) {
+        let mut known = self.known();
+        if changes.revision > known.revision {
+            known.apply(changes);
+        }
+    }
+
+    /// What is known of the exports of hosts.
+    pub(crate) fn offers(&self) -> Offers {
+        Offers::of(self.known().entries.iter().map(|(key, entry)| (key.as_str(), &entry.value)))
+    }
+}
+
+impl Settings {
+    /// From here on the host and its world are known.
+    pub(crate) fn join(&mut self) {
+        let site = &mut self.preparing.site;
+        site.host.clone_from(&self.hostname);
+        site.member = site.world.as_ref().map(|world| world.member(&site.host));
+    }
+}
+
+impl<G: Gapi> Builder<G> {
+    /// The world through which hosts exchange resources ([`Graph::export`](crate::graph::Graph::export),
+    /// [`Graph::collect`](crate::graph::Graph::collect)). In it this host has the name of
+    /// [`hostname`](Builder::hostname), and no other engine may have the same. Default: none, so that a graph collects
+    /// only what it exports itself. Several engines of a process share an [`Embedded`](crate::world::Embedded).
+    ///
+    /// A program that can write to the world decides what runs on all hosts that collect. In noop nothing is written to
+    /// it.
+    pub fn world(mut self, world: impl World) -> Self {
+        self.options.preparing.site.world = Some(Arc::new(world));
+        self
+    }
+
+    /// How long the exports of this host stay in the world after its engine has ended, or up to ten minutes less; then
+    /// they are withdrawn. At least a second. Default: 24 hours.
+    pub fn export_ttl(mut self, ttl: Duration) -> Self {
+        self.options.preparing.site.ttl = ttl;
+        self
+    }
+}
+
+/// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the task that
+/// publishes exports, which may take a moment longer.
+pub(crate) fn begin(
+    preparing: &Preparing,
+    in_force: &watch::Sender<InForce>,
+    requests: mpsc::WeakUnboundedSender<Request>,
+    quits: &watch::Receiver<Option<()>>,
+) -> Option<JoinHandle<()>> {
+    let member = preparing.site.member.as_ref()?;
+    let follow = follow_exports(Arc::clone(member), preparing.clone(), requests, in_force.subscribe());
+    tokio::spawn(until(quits.clone(), follow));
+    if preparing.settings.is_noop() {
+        return None;
+    }
+    let publish = publish_exports(Arc::clone(member), preparing.site.ttl, in_force.subscribe(), quits.clone());
+    Some(tokio::spawn(publish))
+}
+
+async fn until(mut quits: watch::Receiver<Option<()>>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        _ = quits.changed() => {}
+    }
+}

@@ -1,0 +1,67 @@
+//! The addresses of etcd servers, and which of them may be used without encryption.
+
+use std::net::IpAddr;
+
+/// Why a world in etcd can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EtcdError {
+    /// There is no address.
+    #[error("no address of an etcd server is given: give at least one, such as https://10.0.0.1:2379")]
+    NoAddress,
+    /// It is no address of a server.
+    #[error("{0:?} is no address of an etcd server: it has the form https://HOST:PORT")]
+    NoUrl(String),
+    /// Other hosts could read and change what is sent.
+    #[error(
+        "{0} is not encrypted, and leads to another host: every program on the way could decide what runs here; use https:// and certificates"
+    )]
+    Plain(String),
+    /// There are no certificates for it.
+    #[error("{0} needs certificates: give them with `Etcd::tls`")]
+    NoCertificates(String),
+}
+
+/// Checks an address. Returns whether it is encrypted.
+pub(super) fn check(url: &str) -> Result<bool, EtcdError> {
+    let no_url = || EtcdError::NoUrl(url.to_owned());
+    let (scheme, rest) = url.split_once("://").ok_or_else(no_url)?;
+    let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(no_url)?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if host.is_empty() || host.contains('/') || port.parse::<u16>().is_err() {
+        return Err(no_url());
+    }
+    match scheme {
+        "https" => Ok(true),
+        "http" if is_here(host) => Ok(false),
+        "http" => Err(EtcdError::Plain(url.to_owned())),
+        _ => Err(no_url()),
+    }
+}
+
+/// Whether an address leads to this host, whatever a name server answers.
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_addresses_lead_to_this_host_alone() {
+        for url in ["http://127.0.0.1:2379", "http://localhost:2379", "http://[::1]:2379/", "http://127.9.9.9:1"] {
+            assert_eq!(check(url), Ok(false), "{url}");
+        }
+        for url in ["https://10.0.0.1:2379", "https://etcd.example:2379", "https://[fe80::1]:2379"] {
+            assert_eq!(check(url), Ok(true), "{url}");
+        }
+        for url in ["http://10.0.0.1:2379", "http://localhost.example:2379", "http://0.0.0.0:2379", "http://[::]:2379"]
+        {
+            assert_eq!(check(url), Err(EtcdError::Plain(url.to_owned())), "{url}");
+        }
+        for url in ["", "10.0.0.1:2379", "ftp://10.0.0.1:2379", "https://10.0.0.1", "https://:2379", "https://a/b:1"] {
+            assert_eq!(check(url), Err(EtcdError::NoUrl(url.to_owned())), "{url}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The access of a host to etcd: reads, transactions and leases.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::Duration;
+
+use etcd_client::{
+    Client, Compare, CompareOp, Error, GetOptions, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse,
+};
+
+use crate::resource::{
+    BoxFuture, Condition, Entry, Keys, LeaseId, Limits, Member, Revision, Snapshot, Transaction, WorldError,
+    WorldWatch, Write,
+};
+use crate::world::etcd::Etcd;
+use crate::world::etcd::watch::watch;
+
+/// How long an answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// What a transaction can hold: the defaults of etcd are 128 operations and 1.5 MiB, less what each operation needs
+/// besides its key and its value.
+const LIMITS: Limits = Limits { operations: 128, bytes: (3 << 19) - (1 << 15) };
+/// Reading nothing still returns a revision: this key is read then.
+const ANY_KEY: &str = "/mgmt";
+
+/// Codes of gRPC.
+const NOT_FOUND: i32 = 5;
+const PERMISSION_DENIED: i32 = 7;
+const UNAUTHENTICATED: i32 = 16;
+
+#[derive(Debug)]
+pub(super) struct EtcdMember {
+    pub(super) world: Etcd,
+    pub(super) host: String,
+}
+
+/// What etcd answered, or why there is no answer.
+enum Failure {
+    Etcd(Error),
+    World(WorldError),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Etcd(error)
+    }
+}
+
+fn code(error: &Error) -> Option<i32> {
+    match error {
+        Error::GRpcStatus(status) => Some(status.code() as i32),
+        _ => None,
+    }
+}
+
+/// The error of the world. Whatever is not certainly refused may have been done.
+pub(super) fn world_error(error: &Error) -> WorldError {
+    match code(error) {
+        Some(PERMISSION_DENIED | UNAUTHENTICATED) => WorldError::Denied(error.to_string()),
+        _ => WorldError::Unreachable(error.to_string()),
+    }
+}
+
+impl EtcdMember {
+    /// Asks etcd, with a time limit for the answer.
+    fn ask<T, F>(&self, question: impl FnOnce(Client) -> F + Send + 'static) -> BoxFuture<Result<T, WorldError>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send,
+    {
+        let world = self.world.clone();
+        Box::pin(async move {
+            let answer = async {
+                let client = world.client().await.map_err(WorldError::Unreachable)?;
+                question(client).await.map_err(|failure| match failure {
+                    Failure::Etcd(error) => world_error(&error),
+                    Failure::World(error) => error,
+                })
+            };
+            let late = |_| Err(WorldError::Unreachable(format!("no answer within {ANSWER_MAX:?}")));
+            tokio::time::timeout(ANSWER_MAX, answer).await.unwrap_or_else(late)
+        })
+    }
+}
+
+/// The key and the entry; `None`: this key is not one that this library has written.
+pub(super) fn entry(kv: &KeyValue) -> Option<(String, Entry)> {
+    let key = kv.key_str().ok()?.to_owned();
+    let lease = (kv.lease() != 0).then(|| LeaseId(kv.lease().cast_unsigned()));
+    Some((key, Entry { value: kv.value().into(), written: revision(kv.mod_revision()), lease }))
+}
+
+pub(super) fn revision(number: i64) -> Revision {
+    Revision(number.cast_unsigned())
+}
+
+fn revision_of(response: &TxnResponse) -> Revision {
+    revision(response.header().map_or(0, etcd_client::ResponseHeader::revision))
+}
+
+fn read(keys: Keys) -> TxnOp {
+    match keys {
+        Keys::One(key) => TxnOp::get(key, None),
+        Keys::Below(prefix) => TxnOp::get(prefix, Some(GetOptions::new().with_prefix())),
+    }
+}
+
+impl Member for EtcdMember {
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn limits(&self) -> Limits {
+        LIMITS
+    }
+
+    fn get(&self, keys: Vec<Keys>) -> BoxFuture<Result<Snapshot, WorldError>> {
+        self.ask(|mut client| async move {
+            let mut reads: Vec<TxnOp> = keys.into_iter().map(read).collect();
+            if reads.is_empty() {
+                reads.push(TxnOp::get(ANY_KEY, Some(GetOptions::new().with_count_only())));
+            }
+            let response = client.txn(Txn::new().and_then(reads)).await?;
+            let mut entries = BTreeMap::new();
+            for part in response.op_responses() {
+                if let TxnOpResponse::Get(found) = part {
+                    entries.extend(found.kvs().iter().filter_map(entry));
+                }
+            }
+            Ok(Snapshot { revision: revision_of(&response), entries })
+        })
+    }
+
+    fn watch(&self, keys: Vec<Keys>, after: Revision) -> WorldWatch {
+        watch(self.world.clone(), keys, after)
+    }
+
+    fn commit(&self, transaction: Transaction) -> BoxFuture<Result<Option<Revision>, WorldError>> {
+        self.ask(|mut client| async move {
+            let (is, max) = (transaction.size(), LIMITS);
+            if is.operations > max.operations || is.bytes > max.bytes {
+                return Err(Failure::World(WorldError::TooLarge { is, max }));
+            }
+            let condition = |Condition { key, written }: Condition| match written {
+                Some(Revision(number)) => Compare::mod_revision(key, CompareOp::Equal, number.cast_signed()),
+                None => Compare::create_revision(key, CompareOp::Equal, 0),
+            };
+            let conditions: Vec<Compare> = transaction.conditions.into_iter().map(condition).collect();
+            let mut lease = None;
+            let write = |(key, write): (String, Write)| match write {
+                Write::Put(value, None) => TxnOp::put(key, &*value, None),
+                Write::Put(value, Some(held)) => {
+                    lease = Some(held);
+                    TxnOp::put(key, &*value, Some(PutOptions::new().with_lease(held.0.cast_signed())))
+                }
+                Write::Remove => TxnOp::delete(key, None),
+            };
+            let writes: Vec<TxnOp> = transaction.writes.into_iter().map(write).collect();
+            let done = client.txn(Txn::new().when(conditions).and_then(writes)).await;
+            match (done, lease) {
+                (Ok(response), _) => Ok(response.succeeded().then(|| revision_of(&response))),
+                (Err(error), Some(lease)) if code(&error) == Some(NOT_FOUND) => {
+                    Err(Failure::World(WorldError::NoLease(lease)))
+                }
+                (Err(error), _) => Err(error.into()),
+            }
+        })
+    }
+
+    fn lease(&self, ttl: Duration) -> BoxFuture<Result<LeaseId, WorldError>> {
+        self.ask(move |mut client| async move {
+            // Whole seconds, rounded up.
+            let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
+            let seconds = i64::try_from(seconds.max(1)).unwrap_or(i64::MAX).min(SECONDS_MAX);
+            let granted = client.lease_grant(seconds, None).await?;
+            Ok(LeaseId(granted.id().cast_unsigned()))
+        })
+    }
+
+    fn renew(&self, lease: LeaseId) -> BoxFuture<Result<(), WorldError>> {
+        self.ask(move |mut client| async move {
+            match client.lease_keep_alive(lease.0.cast_signed()).await {
+                Ok(_) => Ok(()),
+                // Its first answer has no time left.
+                Err(Error::LeaseKeepAliveError(_)) => Err(Failure::World(WorldError::NoLease(lease))),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    fn revoke(&self, lease: LeaseId) -> BoxFuture<Result<(), WorldError>> {
+        self.ask(move |mut client| async move {
+            match client.lease_revoke(lease.0.cast_signed()).await {
+                Err(error) if code(&error) != Some(NOT_FOUND) => Err(error.into()),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// The longest time of a lease in etcd.
+const SECONDS_MAX: i64 = 9_000_000_000;

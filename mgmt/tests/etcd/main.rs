@@ -1,0 +1,141 @@
+//! Hosts that export and collect through a real etcd. Needs the program `etcd`: from PATH, or at `MGMT_ETCD`.
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mgmt::Engine;
+use mgmt::prelude::*;
+use mgmt::world::Etcd;
+
+/// An etcd with one member, which is killed at the end.
+struct Server {
+    dir: tempfile::TempDir,
+    ports: [u16; 2],
+    process: Option<Child>,
+}
+
+impl Server {
+    fn start() -> Server {
+        // Both at once, so that they differ.
+        let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = free.map(|listener| listener.local_addr().unwrap().port());
+        let mut server = Server { dir: tempfile::tempdir().unwrap(), ports, process: None };
+        server.again();
+        server
+    }
+
+    /// On the data and at the ports that it had.
+    fn again(&mut self) {
+        let [client, peers] = self.ports.map(|port| format!("http://127.0.0.1:{port}"));
+        let program = std::env::var_os("MGMT_ETCD").unwrap_or_else(|| "etcd".into());
+        let process = Command::new(program)
+            .args(["--name", "one", "--heartbeat-interval", "50", "--election-timeout", "500", "--log-level", "error"])
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])
+            .args(["--initial-cluster", &format!("one={peers}"), "--data-dir"])
+            .arg(self.dir.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.process = Some(process.expect("etcd starts"));
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.ports[0])).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(20), "etcd does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// A world with a connection of its own, as on another machine.
+    fn world(&self) -> Etcd {
+        Etcd::new([format!("http://127.0.0.1:{}", self.ports[0])])
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Each host exports its address, and collects all of them and what is for it alone, below its directory.
+fn declared(host: &str, address: &str, dir: &Path) -> GraphConfig {
+    let mut g = Graph::new(host);
+    g.export(File::new(format!("/hosts/{host}")).content(address));
+    for other in ["web1", "web2", "web3"] {
+        g.export(File::new(format!("/keys/{host}-{other}")).content(address)).to([other]);
+    }
+    let into = format!("{}/", dir.display());
+    g.collect::<File>().map(move |file| file.dirname(into.as_str()));
+    g.finish().unwrap()
+}
+
+/// All files of a directory, by name.
+fn files(dir: &Path) -> Vec<(String, String)> {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let mut files: Vec<_> = files.map(|path| (name(&path), text(&path))).collect();
+    files.sort();
+    files
+}
+
+/// What a host must have if the hosts have these addresses.
+fn expected(host: &str, addresses: &[&str; 3]) -> Vec<(String, String)> {
+    let of = |n: usize| [format!("web{}", n + 1), format!("web{}-{host}", n + 1)];
+    let mut all: Vec<_> = (0..3).flat_map(|n| of(n).map(|name| (name, addresses[n].to_owned()))).collect();
+    all.sort();
+    all
+}
+
+async fn until_all_have(dirs: &[tempfile::TempDir], addresses: &[&str; 3], limit: Duration) {
+    let began = Instant::now();
+    for (n, dir) in dirs.iter().enumerate() {
+        let expected = expected(&format!("web{}", n + 1), addresses);
+        while files(dir.path()) != expected {
+            assert!(began.elapsed() < limit, "web{}: {:?} instead of {expected:?}", n + 1, files(dir.path()));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn hosts_keep_what_they_export_to_one_another_also_over_the_death_of_etcd() {
+    let mut server = Server::start();
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let mut engines = Vec::new();
+    for (n, dir) in dirs.iter().enumerate() {
+        let host = format!("web{}", n + 1);
+        let graph = declared(&host, &format!("10.0.0.{n}"), dir.path());
+        engines.push(Engine::builder().world(server.world()).hostname(host).graph(graph).start().await.unwrap());
+    }
+    until_all_have(&dirs, &["10.0.0.0", "10.0.0.1", "10.0.0.2"], Duration::from_secs(20)).await;
+    // One changes.
+    engines[0].swap(declared("web1", "10.0.1.0", dirs[0].path())).await.unwrap();
+    until_all_have(&dirs, &["10.0.1.0", "10.0.0.1", "10.0.0.2"], Duration::from_secs(5)).await;
+    // Without etcd all is kept, and each host follows its own graph.
+    server.kill();
+    std::fs::remove_file(dirs[2].path().join("web1")).unwrap();
+    until_all_have(&dirs, &["10.0.1.0", "10.0.0.1", "10.0.0.2"], Duration::from_secs(5)).await;
+    engines[1].swap(declared("web2", "10.0.1.1", dirs[1].path())).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(std::fs::read_to_string(dirs[1].path().join("web2")).unwrap(), "10.0.1.1");
+    assert_eq!(std::fs::read_to_string(dirs[2].path().join("web2")).unwrap(), "10.0.0.1");
+    // With etcd again, all catch up.
+    server.again();
+    until_all_have(&dirs, &["10.0.1.0", "10.0.1.1", "10.0.0.2"], Duration::from_secs(40)).await;
+    engines[2].swap(declared("web3", "10.0.1.2", dirs[2].path())).await.unwrap();
+    until_all_have(&dirs, &["10.0.1.0", "10.0.1.1", "10.0.1.2"], Duration::from_secs(10)).await;
+    for engine in engines {
+        engine.stop().await.unwrap();
+    }
+}
