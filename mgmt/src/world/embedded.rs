@@ -165,8 +165,8 @@ impl Member for Host {
             format!("the changes after revision {} are forgotten", after.0)
         } else {
             let watching = Watching { host: self.name.clone(), keys, sender };
-            let missed = state.history.iter().filter(|changes| changes.revision > after);
-            if missed.cloned().all(|changes| watching.send(&changes)) {
+            let mut missed = state.history.iter().filter(|changes| changes.revision > after);
+            if missed.all(|changes| watching.send(changes)) {
                 state.watches.push(watching);
             }
             "the host was cut off, or its reader was too slow".to_owned()

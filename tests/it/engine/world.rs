@@ -377,3 +377,64 @@ async fn what_a_short_run_exports_is_published_before_it_ends() {
     let entries = entries.get(keys).await.unwrap().entries;
     assert!(String::from_utf8_lossy(&entries["/mgmt/exports/*/file/web1/%2Fx%2Fa"].value).contains("two"));
 }
+
+/// A file with the highest number of those that were declared for it.
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[resource(kind = "quota", unwatched)]
+struct Quota {
+    #[resource(name)]
+    path: String,
+    #[resource(default)]
+    at_least: u64,
+}
+
+impl Converge for Quota {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        let now = text(Path::new(&self.path));
+        Ok((now != self.at_least.to_string()).then(|| Change::new("at_least", now, self.at_least.to_string())))
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(fs::write(&self.path, self.at_least.to_string())?)
+    }
+}
+
+impl mgmt::resource::Merge for Quota {
+    fn merge(&self, other: &Self) -> Result<Self, String> {
+        match self.at_least.max(other.at_least) {
+            99.. => Err("99 is too much".to_owned()),
+            at_least => Ok(Quota { at_least, ..self.clone() }),
+        }
+    }
+}
+
+#[tokio::test]
+async fn declarations_of_several_hosts_and_of_the_graph_become_one_where_the_kind_can_merge_them() {
+    let (world, dir) = (Embedded::new(), tempfile::tempdir().unwrap());
+    let path = dir.path().join("quota");
+    let name = path.to_str().unwrap();
+    let exporting = |at_least: u64| {
+        let mut g = Graph::new("exporter");
+        g.export(Quota::new(name).at_least(at_least));
+        g.finish().unwrap()
+    };
+    let mut g = Graph::new("collector");
+    g.add(Quota::new(name).at_least(15u64));
+    g.collect::<Quota>();
+    let collector = start(&world, "collector", g.finish().unwrap()).await;
+    let seen = warnings(&collector);
+    until("its own", || text(&path) == "15").await;
+    let web1 = start(&world, "web1", exporting(10)).await;
+    let web2 = start(&world, "web2", exporting(20)).await;
+    until("the highest", || text(&path) == "20").await;
+    web1.swap(exporting(30)).await.unwrap();
+    until("the highest", || text(&path) == "30").await;
+    web1.swap(exporting(99)).await.unwrap();
+    let conflict = || seen.lock().unwrap().iter().any(|warning| warning.contains("(99 is too much)"));
+    until("a conflict is reported, and the graph's own holds", || conflict() && text(&path) == "15").await;
+    for engine in [collector, web1, web2] {
+        engine.stop().await.unwrap();
+    }
+}

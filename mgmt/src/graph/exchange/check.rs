@@ -93,7 +93,7 @@ fn check_export(export: &Export, problems: &mut Vec<Problem>) {
     let known = Known::all(spec);
     let is_lenient = matches!(vertex.origin, Origin::File(_));
     let problems_of_fields = vertex.resource.validate(&known).into_iter();
-    let problems_of_fields = problems_of_fields.filter(|problem| !problem.advice && !(problem.lenient && is_lenient));
+    let problems_of_fields = problems_of_fields.filter(|problem| !(problem.advice || problem.lenient && is_lenient));
     problems_of_fields.for_each(|problem| say(problem.to_string()));
     let meta = vertex.meta();
     meta.problems().into_iter().chain(meta.wrong_ignored(spec, &known)).chain(meta.wrong_reverse(spec)).for_each(say);

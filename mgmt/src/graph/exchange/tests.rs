@@ -1,10 +1,17 @@
 //! The keys of exports, and the patterns of rules.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
+use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::keys::{export_key, offer_of};
-use crate::graph::exchange::offers::OfferKey;
+use crate::graph::exchange::offers::{OfferKey, Offers};
 use crate::graph::exchange::pattern::matches;
+use crate::graph::exchange::resolve::{Resolution, resolve};
+use crate::graph::{GraphConfig, validate};
+use crate::resource::{ApplyCx, Change, CheckCx, Converge, Kind, Origin, Result};
 
 #[test]
 fn patterns_match_whole_names() {
@@ -41,7 +48,77 @@ fn keys_are_in_the_documented_places() {
     }
 }
 
+#[derive(mgmt_macros::Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "thing", unwatched)]
+struct Thing {
+    #[resource(name)]
+    name: String,
+    #[resource(default)]
+    size: u64,
+}
+
+impl Converge for Thing {
+    type Drift = Change;
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(None)
+    }
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a graph collects that takes all things of these hosts, names and values.
+fn resolved(offered: &[(String, String, Vec<u8>)]) -> Resolution {
+    let entries: BTreeMap<String, Arc<[u8]>> = offered
+        .iter()
+        .map(|(host, name, bytes)| (export_key(None, "thing", host, name), bytes.as_slice().into()))
+        .collect();
+    let offers = Offers::of(entries.iter().map(|(key, value)| (key.as_str(), value)));
+    let mut config = GraphConfig { name: "things".to_owned(), ..GraphConfig::default() };
+    config.collects.push(Collect::new(Kind::of::<Thing>(), Origin::Unknown));
+    resolve(&config, &offers, &BTreeMap::new())
+}
+
+fn host_of(origin: &Origin) -> &str {
+    match origin {
+        Origin::Host(offerer) => &offerer.host,
+        _ => panic!("not collected: {origin}"),
+    }
+}
+
 proptest! {
+    #[test]
+    fn whatever_hosts_offer_gives_a_valid_graph_in_the_order_of_hosts_and_names(
+        offered in prop::collection::vec((
+            "[ab]{1,2}",
+            "[/x-z%\n ]{1,3}",
+            prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..20),
+                (0u64..2).prop_map(|size| format!("{{\"fields\": {{\"size\": {size}}}}}").into_bytes()),
+                Just(b"{\"fields\": {\"size\": -1}}".to_vec()),
+                Just(b"{\"meta\": {\"retry\": -9}}".to_vec()),
+            ],
+        ), 0..12),
+    ) {
+        let Resolution { config, taken, warnings } = resolved(&offered);
+        prop_assert!(validate(&config).is_ok());
+        let seen = |n: usize| (host_of(&config.vertices[n].origin), config.vertices[n].resource.name());
+        prop_assert!((1..config.vertices.len()).all(|n| seen(n - 1) < seen(n)), "{:?}", config.vertices);
+        // Each name is in the graph, or the hosts that offer it are named in warnings.
+        for (_, offer, _) in &taken {
+            let is_there = config.vertices.iter().any(|vertex| vertex.resource.name() == offer.name);
+            let is_named = warnings.iter().any(|warning| warning.message.contains(&offer.host));
+            prop_assert!(is_there || is_named, "{offer:?} {warnings:?}");
+        }
+        // The order in which they are offered means nothing.
+        let reversed: Vec<_> = offered.iter().cloned().rev().collect();
+        if offered.iter().all(|(host, name, _)| offered.iter().filter(|(h, n, _)| (h, n) == (host, name)).count() == 1) {
+            let again = resolved(&reversed);
+            prop_assert_eq!(again.taken, taken);
+            prop_assert_eq!(again.config.to_data().unwrap(), config.to_data().unwrap());
+        }
+    }
+
     #[test]
     fn a_key_gives_back_what_it_was_made_of(to in any::<Option<String>>(), kind: String, host: String, name: String) {
         let key = export_key(to.as_deref(), &kind, &host, &name);
