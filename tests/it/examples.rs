@@ -278,3 +278,9 @@ fn the_plans_of_a_first_run_are_what_they_were() {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{name}: a plan makes nothing");
     }
 }
+
+#[test]
+fn the_hosts_of_cluster_know_one_another() {
+    let ended = Program::new(&example("cluster")).run().code(0);
+    assert_eq!(ended.out, "10.0.0.3 db\n10.0.0.1 web1\n10.0.0.2 web2\nthe same on all three hosts\n");
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::resource::any::AnyResource;
-use crate::resource::converge::Converge;
+use crate::resource::converge::Resource;
 use crate::resource::meta::{Backoff, Meta};
 use crate::resource::origin::Origin;
 use crate::resource::output::{NodeRef, Wire};
@@ -138,7 +138,7 @@ tuples!(A B C D E F G H);
 
 /// A kind with a builder: what the derive makes of every one.
 #[doc(hidden)]
-pub trait Rebuild: Converge {
+pub trait Rebuild: Resource {
     /// The builder.
     type Builder: Declare<Resource = Self>;
     /// A builder that has the fields of this resource.

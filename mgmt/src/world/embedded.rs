@@ -56,6 +56,7 @@ struct State {
 /// A watch, as the world has it. When its sender is dropped, the watch is lost.
 #[derive(Debug)]
 struct Watching {
+    #[cfg_attr(not(any(test, feature = "testing")), expect(dead_code, reason = "only tests cut hosts off"))]
     host: String,
     keys: Vec<Keys>,
     sender: mpsc::Sender<Changes>,

@@ -165,7 +165,7 @@ impl<R: Converge> Collected<R> {
     }
 }
 
-fn changed<R: Rebuild>(
+fn changed<R: Rebuild + AnyResource>(
     resource: &dyn AnyResource,
     meta: Meta,
     change: &dyn Fn(R::Builder) -> R::Builder,
