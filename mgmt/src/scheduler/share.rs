@@ -138,8 +138,8 @@ fn by_watch(causes: Causes) -> bool {
 }
 
 impl Scheduler {
-    /// An operation of a run begins. The repetition of a run opens no account: the run that it repeats had another cause
-    /// than the watch, or there would be one.
+    /// An operation of a run begins. The repetition of a run opens no account: the run that it repeats had another
+    /// cause than the watch, or there would be one.
     pub(super) fn clock_in(&mut self, i: Node) {
         let causes = self.nodes[i].causes();
         if !by_watch(causes) {

@@ -51,8 +51,8 @@ const SHUTDOWN: Duration = Duration::from_secs(60);
 /// definition, autostart and present run (on this host, if they can be read). There is no default `poll`. All resources
 /// of an engine with one `uri` and login share a connection. Where libvirt does not run, or ends, the resource waits,
 /// and continues when it is back; so it does while a file of a device is missing that must be there for a start. On
-/// another host, and where the `uri` names a `socket`, a change of the definition or the autostart alone, which no event
-/// reports, is found at the next check: set `poll` where that matters.
+/// another host, and where the `uri` names a `socket`, a change of the definition or the autostart alone, which no
+/// event reports, is found at the next check: set `poll` where that matters.
 ///
 /// Needs the feature `virt`, which is off by default since it needs the library libvirt to build.
 ///
