@@ -152,7 +152,10 @@ fn why_names_the_change_that_caused_a_check_and_events_can_be_followed_to_the_en
     let run = running("site", dir.path());
     let mut follow = act("site", dir.path()).args("events --follow --json --last 1").start();
     follow.until("it gets what comes from now on", |follow| follow.out_so_far().contains('\n'));
-    fs::write(&motd, "hello\n").unwrap();
+    // At once, or a check may find it empty.
+    let new = dir.path().join("new");
+    fs::write(&new, "hello\n").unwrap();
+    fs::rename(&new, &motd).unwrap();
     follow.until("the refresh is reported", |follow| follow.out_so_far().contains("\"event\":\"refreshed\""));
     assert_eq!(fs::read_to_string(&motd).unwrap(), "hello\nworld\n");
     let why = json(&asked("site", dir.path(), &["why", "reload", "--json"]))["resources"][0].clone();
