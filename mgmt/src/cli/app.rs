@@ -1,6 +1,7 @@
 //! `mgmt::main` and `mgmt::App`: the command line tool around a program's graph.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::cli::command_line::{Cli, CommandLine, Source};
 use crate::cli::options::{Command, Options};
@@ -8,7 +9,7 @@ use crate::cli::session::Session;
 use crate::cli::{commands, usage};
 use crate::gapi::{Cx, Gapi, Warnings, builtin_kinds, native};
 use crate::graph::{Graph, Kinds};
-use crate::resource::{Converge, Error, Provisions, ShowPrivate};
+use crate::resource::{Converge, Error, Provisions, ShowPrivate, World};
 #[cfg(feature = "yaml")]
 use crate::sys::process::InheritEnv;
 
@@ -64,6 +65,7 @@ pub struct App {
     command_line: CommandLine,
     /// Values for the kinds. `InheritEnv` is one: commands of YAML graphs inherit the environment of this process.
     provisions: Provisions,
+    world: Option<Arc<dyn World>>,
 }
 
 impl App {
@@ -74,6 +76,7 @@ impl App {
             greeting: None,
             command_line: CommandLine { name: name.into(), version: None, about: None, options: Source::Common },
             provisions: Provisions::default(),
+            world: None,
         }
     }
 
@@ -131,6 +134,13 @@ impl App {
         self
     }
 
+    /// The world of the program's engine, see [`Builder::world`](crate::runtime::Builder::world); the option `--seeds`
+    /// takes its place. Default: none.
+    pub fn world(mut self, world: impl World) -> App {
+        self.world = Some(Arc::new(world));
+        self
+    }
+
     /// Parses the command line and executes its command on the one graph that the closure declares, which has the name
     /// of the program. Returns the program's exit code.
     pub fn declare<F>(self, mut declare: F) -> ExitCode
@@ -152,14 +162,15 @@ impl App {
     /// Executes the command of these options on this source of graphs, for programs that parse their own command line.
     /// Returns the program's exit code.
     pub fn run(self, options: Options, gapi: impl Gapi) -> ExitCode {
-        let App { kinds, greeting, command_line, mut provisions } = self;
+        let App { kinds, greeting, command_line, mut provisions, world } = self;
         let name = command_line.name.clone();
         if options.run.show {
             provisions.insert_own(ShowPrivate);
         }
         let command = options.command.unwrap_or(Command::Run);
         let warnings = if matches!(command, Command::Run) { Warnings::default() } else { Warnings::kept() };
-        let session = Session { name, kinds, greeting, provisions, command_line, warnings, options: options.run };
+        let options = options.run;
+        let session = Session { name, kinds, greeting, provisions, world, command_line, warnings, options };
         commands::execute(&session, command, gapi)
     }
 }

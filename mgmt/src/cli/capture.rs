@@ -38,9 +38,10 @@ pub(crate) async fn capture(
 ) -> Result<ExitCode, CommandError> {
     let wanted = wanted(&session.kinds, &options.resources)?;
     let prefix = session.prefix(true)?;
+    let builder = session.builder(prefix.path(), gapi)?;
     let mut ladder = Ladder::new()?;
     let answers = tokio::select! {
-        answers = session.builder(prefix.path(), gapi).capture(wanted) => answers?,
+        answers = builder.capture(wanted) => answers?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
     let mut problems = Vec::new();

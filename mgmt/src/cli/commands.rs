@@ -153,10 +153,11 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
 
 async fn plan(session: &Session, gapi: impl Gapi, json: bool, screen: &logs::Screen) -> Result<ExitCode, CommandError> {
     let prefix = session.prefix(true)?;
+    let builder = session.builder(prefix.path(), gapi)?;
     // Guards are commands of their own process groups: ^C in the terminal does not reach them.
     let mut ladder = Ladder::new()?;
     let plan = tokio::select! {
-        plan = session.builder(prefix.path(), gapi).plan() => plan?,
+        plan = builder.plan() => plan?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
     let warnings = session.warnings.take();
@@ -182,10 +183,11 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool, screen: &logs::Scr
 
 async fn prepared(session: &Session, gapi: impl Gapi) -> Result<Prepared, CommandError> {
     let prefix = session.prefix(true)?;
+    let builder = session.builder(prefix.path(), gapi)?;
     // A program that prints the graph is in a process group of its own: ^C in the terminal does not reach it.
     let mut ladder = Ladder::new()?;
     tokio::select! {
-        prepared = session.builder(prefix.path(), gapi).check() => Ok(prepared?),
+        prepared = builder.check() => Ok(prepared?),
         signal = ladder.first() => Err(CommandError::Interrupted(signal)),
     }
 }

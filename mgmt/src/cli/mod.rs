@@ -40,6 +40,7 @@ mod unit;
 mod usage;
 mod user_file;
 mod view;
+mod world;
 
 pub use app::{App, main};
 pub use ask::{Asking, EventsOptions, StatusOptions, WhyOptions};
@@ -51,3 +52,4 @@ pub use setup::Svc;
 #[cfg(feature = "yaml")]
 pub use stock::stock;
 pub use usage::parse;
+pub use world::{Seeds, WorldOptions};

@@ -9,6 +9,7 @@ use clap::{Args, ColorChoice, Subcommand, ValueEnum};
 use crate::cli::ask::Asking;
 use crate::cli::capture::CaptureOptions;
 use crate::cli::setup::Svc;
+use crate::cli::world::WorldOptions;
 use crate::cli::{exit, help};
 use crate::resource::{WITH_UNIT, with_units};
 use crate::sys::facts::check_hostname;
@@ -67,6 +68,9 @@ pub struct RunOptions {
     /// Name of this host; default: the system's
     #[arg(long, global = true, value_name = "NAME", value_parser = hostname)]
     pub hostname: Option<String>,
+    /// The other hosts.
+    #[command(flatten)]
+    pub world: WorldOptions,
     /// Check everything, change nothing
     #[arg(long, global = true)]
     pub noop: bool,

@@ -58,7 +58,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     };
     examine_files(options)?;
     let prefix = session.prefix(false)?;
-    let mut builder = session.builder(prefix.path(), gapi);
+    let mut builder = session.builder(prefix.path(), gapi)?;
     if let Some(timeout) = options.converged_timeout.0 {
         builder = builder.converged_timeout(timeout).watch_late(timeout.is_zero());
     }

@@ -15,7 +15,7 @@ use crate::cli::report::CommandError;
 use crate::gapi::{Gapi, Warnings};
 use crate::graph::{GraphConfig, Kinds, Vertex};
 use crate::id::Palette;
-use crate::resource::{Format, Provisions, SECRET_PLACEHOLDER};
+use crate::resource::{Format, Provisions, SECRET_PLACEHOLDER, World};
 use crate::runtime::{Builder, Engine, Prefix};
 use crate::sys::dumps;
 
@@ -30,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) greeting: Option<String>,
     /// The values that the program gives to its kinds.
     pub(crate) provisions: Provisions,
+    /// The world that the program gives to its engine.
+    pub(crate) world: Option<Arc<dyn World>>,
     /// The whole command line of the program, with its own options.
     pub(crate) command_line: CommandLine,
     /// Where warnings about the graph go.
@@ -45,7 +47,10 @@ impl Session {
     }
 
     /// The settings of an engine, from the options.
-    pub(crate) fn builder<G: Gapi>(&self, prefix: &Path, gapi: G) -> Builder<G> {
+    ///
+    /// # Errors
+    /// The world that the options name can't be used.
+    pub(crate) fn builder<G: Gapi>(&self, prefix: &Path, gapi: G) -> Result<Builder<G>, CommandError> {
         let options = &self.options;
         let mut builder = Engine::builder().gapi(gapi).prefix(prefix);
         let picture = Picture::new(options).map(Arc::new);
@@ -79,7 +84,13 @@ impl Session {
         if let Some(running) = options.sema {
             builder = builder.running_max(running as usize);
         }
-        builder
+        if let Some(world) = options.world.world()?.or_else(|| self.world.clone()) {
+            builder = builder.world(world);
+        }
+        if let Some(ttl) = options.world.export_ttl {
+            builder = builder.export_ttl(ttl);
+        }
+        Ok(builder)
     }
 
     /// The working directory that the options select. With `looking`, no directory is made.

@@ -102,6 +102,14 @@ impl Embedded {
         state.forgotten = state.revision;
     }
 
+    /// All entries and watches are lost, and revisions begin again, as in a store that was made anew. For tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn make_anew(&self) {
+        let mut state = lock(&self.store);
+        let (leases, cut) = (std::mem::take(&mut state.leases).none(), std::mem::take(&mut state.cut));
+        *state = State { leases, cut, ..State::default() };
+    }
+
     /// The present revision: it is the same as before exactly if nothing was written. For tests.
     #[cfg(any(test, feature = "testing"))]
     pub fn revision(&self) -> Revision {

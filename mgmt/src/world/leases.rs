@@ -27,6 +27,12 @@ pub(super) struct Leases {
 }
 
 impl Leases {
+    /// None of them; their numbers are not used again.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn none(self) -> Leases {
+        Leases { by_id: BTreeMap::new(), last: self.last }
+    }
+
     pub(super) fn begin(&mut self, ttl: Duration) -> LeaseId {
         self.last += 1;
         let (id, ttl) = (LeaseId(self.last), ttl.clamp(TTL_MIN, TTL_MAX));

@@ -1,70 +1,18 @@
 //! Hosts that export and collect through a real etcd. Needs the program `etcd`: from PATH, or at `MGMT_ETCD`.
 
-use std::net::TcpStream;
+mod authority;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+mod program;
+mod server;
+mod tls;
+
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use mgmt::Engine;
 use mgmt::prelude::*;
-use mgmt::world::Etcd;
 
-/// An etcd with one member, which is killed at the end.
-struct Server {
-    dir: tempfile::TempDir,
-    ports: [u16; 2],
-    process: Option<Child>,
-}
-
-impl Server {
-    fn start() -> Server {
-        // Both at once, so that they differ.
-        let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
-        let ports = free.map(|listener| listener.local_addr().unwrap().port());
-        let mut server = Server { dir: tempfile::tempdir().unwrap(), ports, process: None };
-        server.again();
-        server
-    }
-
-    /// On the data and at the ports that it had.
-    fn again(&mut self) {
-        let [client, peers] = self.ports.map(|port| format!("http://127.0.0.1:{port}"));
-        let program = std::env::var_os("MGMT_ETCD").unwrap_or_else(|| "etcd".into());
-        let process = Command::new(program)
-            .args(["--name", "one", "--heartbeat-interval", "50", "--election-timeout", "500", "--log-level", "error"])
-            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])
-            .args(["--initial-cluster", &format!("one={peers}"), "--data-dir"])
-            .arg(self.dir.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        self.process = Some(process.expect("etcd starts"));
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.ports[0])).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(20), "etcd does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-
-    /// A world with a connection of its own, as on another machine.
-    fn world(&self) -> Etcd {
-        Etcd::new([format!("http://127.0.0.1:{}", self.ports[0])])
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
+use server::Server;
 
 /// Each host exports its address, and collects all of them and what is for it alone, below its directory.
 fn declared(host: &str, address: &str, dir: &Path) -> GraphConfig {

@@ -340,6 +340,36 @@ async fn a_host_that_is_cut_off_keeps_what_it_knows_and_catches_up() {
 }
 
 #[tokio::test]
+async fn a_world_that_was_made_anew_gets_all_exports_again_and_is_followed() {
+    let (world, dir) = (Embedded::new(), tempfile::tempdir().unwrap());
+    let exporter = start(&world, "web1", exporting(&[("/x/a", "zero")])).await;
+    exporter.swap(exporting(&[("/x/a", "one")])).await.unwrap();
+    until("both are published", || world.revision().0 == 2).await;
+    let collector = start(&world, "web2", collecting(dir.path())).await;
+    let a = dir.path().join("a");
+    until("it is there", || text(&a) == "one").await;
+    world.make_anew();
+    until("it is published again", || world.revision().0 == 1).await;
+    exporter.swap(exporting(&[("/x/a", "two")])).await.unwrap();
+    until("it is followed", || text(&a) == "two").await;
+    collector.stop().await.unwrap();
+    exporter.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn two_engines_with_one_name_are_reported_and_do_not_write_all_the_time() {
+    let world = Embedded::new();
+    let one = start(&world, "web1", exporting(&[("/x/a", "one")])).await;
+    until("it is published", || world.revision().0 == 1).await;
+    let other = start(&world, "web1", exporting(&[("/x/a", "other")])).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let written = world.revision().0;
+    assert!((3..30).contains(&written), "{written} transactions in two seconds");
+    one.stop().await.unwrap();
+    other.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn exports_leave_when_their_host_has_been_gone_for_their_time() {
     let (world, dir) = (Embedded::new(), tempfile::tempdir().unwrap());
     let graph = exporting(&[("/x/a", "one")]);

@@ -82,7 +82,7 @@ impl Follow {
     /// Follows from a snapshot on.
     async fn follow(&mut self, keys: &[Keys], state: Snapshot) -> Ended {
         let mut watch = self.member.watch(keys.to_vec(), state.revision);
-        self.preparing.site.learn(state);
+        self.preparing.site.replace(state);
         loop {
             self.update().await;
             tokio::select! {

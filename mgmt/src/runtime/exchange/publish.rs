@@ -2,6 +2,7 @@
 //! something differs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::graph::{Export, exporter_key, exports_of};
-use crate::resource::{Condition, Keys, LeaseId, Member, Snapshot, Transaction, WorldError, Write};
+use crate::resource::{
+    Condition, Keys, LeaseId, Member, Revision, Snapshot, Transaction, WorldError, WorldEvent, WorldWatch, Write,
+};
 use crate::runtime::exchange::pause::Attempts;
 use crate::runtime::exchange::settings::InForce;
 
@@ -51,18 +54,27 @@ async fn publish_until(
 ) {
     let mut publisher = Publisher { member, ttl, lease: None };
     let mut attempts = Attempts::new("publishing what this host exports");
+    let mut contested = Attempts::new("keeping what this host exports");
+    let mut rest = None;
     loop {
+        if let Some(rest) = rest.take() {
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                _ = quits.wait_for(Option::is_some) => if !in_force.has_changed().unwrap_or(false) { return },
+            }
+        }
         let exchanged = in_force.borrow_and_update().clone();
         let exports = exchanged.as_ref().map_or(&[][..], |exchanged| &exchanged.declared.exports);
-        let pause = match publisher.publish(exports).await {
-            Ok(()) => {
-                attempts.succeeded();
-                // A third of its time, so that two renewals can fail.
-                publisher.lease.map(|_| (publisher.ttl / 3).min(RENEWAL_MAX))
-            }
-            Err(error) => Some(attempts.failed(&error)),
+        let published = publisher.publish(exports).await;
+        let (pause, mut watch) = match &published {
+            Ok(None) => (None, None),
+            // A third of its time, so that two renewals can fail.
+            Ok(Some(at)) => (Some((publisher.ttl / 3).min(RENEWAL_MAX)), Some(publisher.watch(*at))),
+            Err(error) => (Some(attempts.failed(error)), None),
         };
-        // A renewal is done by publishing: that finds, too, what another program has changed.
+        if published.is_ok() {
+            attempts.succeeded();
+        }
         let again = async {
             match pause {
                 Some(pause) => tokio::time::sleep(pause).await,
@@ -71,9 +83,24 @@ async fn publish_until(
         };
         tokio::select! {
             changed = in_force.changed() => if changed.is_err() { return },
-            () = again => {}
+            // A renewal is done by publishing.
+            () = again => if published.is_ok() { contested.succeeded() },
+            why = contest(&mut watch) => rest = Some(contested.failed(&why)),
             _ = quits.wait_for(Option::is_some) => if !in_force.has_changed().unwrap_or(false) { return },
         }
+    }
+}
+
+/// Waits until something else than this publisher has changed what the host exports, or that may have been missed.
+async fn contest(watch: &mut Option<WorldWatch>) -> String {
+    let Some(watch) = watch else { return std::future::pending().await };
+    match poll_fn(|cx| watch.as_mut().poll_next(cx)).await {
+        Some(WorldEvent::Changed(changes)) if changes.entries.iter().any(|(_, entry)| entry.is_some()) => {
+            "another program has published under the name of this host: give each host its own name".to_owned()
+        }
+        Some(WorldEvent::Changed(_)) => "they were withdrawn by another program, or their lease has ended".to_owned(),
+        Some(WorldEvent::Lost(why)) => why,
+        None => "the watch has ended".to_owned(),
     }
 }
 
@@ -102,8 +129,9 @@ enum PublishError {
 }
 
 impl Publisher {
-    /// Makes the exports of this host in the world what they are here.
-    async fn publish(&mut self, exports: &[Export]) -> Result<(), PublishError> {
+    /// Makes the exports of this host in the world what they are here. Returns the revision that has them; `None`: there
+    /// are none.
+    async fn publish(&mut self, exports: &[Export]) -> Result<Option<Revision>, PublishError> {
         let host = self.member.host().to_owned();
         let (mut wanted, mut places) = (BTreeMap::new(), BTreeSet::new());
         for export in exports {
@@ -116,7 +144,7 @@ impl Publisher {
             let (state, exporter) = self.read(&places).await?;
             if wanted.is_empty() && exporter.is_none() {
                 self.lease = None;
-                return Ok(());
+                return Ok(None);
             }
             let lease = match wanted.is_empty() {
                 true => None,
@@ -128,11 +156,20 @@ impl Publisher {
                 return Err(WorldError::TooLarge { is, max }.into());
             }
             self.lease = lease;
-            if transaction.writes.is_empty() || self.member.commit(transaction).await?.is_some() {
-                return Ok(());
+            let at = match transaction.writes.is_empty() {
+                true => Some(state.revision),
+                false => self.member.commit(transaction).await?,
+            };
+            if let Some(at) = at {
+                return Ok(lease.map(|_| at));
             }
         }
         Err(PublishError::Raced)
+    }
+
+    /// Watches the key that all publishers for this host write, after that revision.
+    fn watch(&self, after: Revision) -> WorldWatch {
+        self.member.watch(vec![Keys::One(exporter_key(self.member.host()))], after)
     }
 
     /// The exports of this host as the world has them, in all places where they were and will be.

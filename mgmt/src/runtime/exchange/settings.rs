@@ -51,6 +51,12 @@ impl Site {
         }
     }
 
+    /// Keeps what was read, whatever was known: a store that was made anew begins with small revisions again. What is
+    /// older than what was known comes again by the watch that continues from there.
+    pub(crate) fn replace(&self, snapshot: Snapshot) {
+        *self.known() = snapshot;
+    }
+
     /// Keeps what has changed since then. Without effect if that is known.
     pub(crate) fn change(&self, changes: Changes) {
         let mut known = self.known();

@@ -1,0 +1,135 @@
+//! The options of the world, the store through which hosts exchange resources.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::options::seconds;
+use crate::cli::report::CommandError;
+use crate::resource::World;
+
+/// The options of the world, the store through which hosts exchange resources.
+#[derive(Clone, Debug, Default, Args)]
+#[command(about = None, long_about = None)]
+pub struct WorldOptions {
+    /// Servers of the etcd through which hosts exchange resources: https://HOST:PORT, with `,` between several
+    #[arg(long, short, global = true, value_name = "URLS", env = "MGMT_SEEDS", value_parser = seeds)]
+    pub seeds: Vec<Seeds>,
+    /// Certificate of the authority of these servers, as PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// Certificate of this host, as PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Key of that certificate, as PEM
+    #[arg(long, global = true, value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// How long the exports of this host remain after the end of its engine; default: 24 hours
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = ttl)]
+    pub export_ttl: Option<Duration>,
+    /// An option of Go mgmt, accepted without effect: a host here does not become a server of etcd.
+    #[arg(long, global = true, hide = true)]
+    #[doc(hidden)]
+    pub no_server: bool,
+}
+
+/// The addresses of servers, as one option gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seeds(pub Vec<String>);
+
+/// An empty text is no address: it comes from an environment variable that is set but empty.
+fn seeds(text: &str) -> Result<Seeds, String> {
+    let all = text.split([',', ';', ' ', '\t', '\n']).filter(|address| !address.is_empty());
+    Ok(Seeds(all.map(str::to_owned).collect()))
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    let ttl = seconds(text)?;
+    if ttl < Duration::from_secs(1) { Err(format!("`{text}` is too short: give a second or more")) } else { Ok(ttl) }
+}
+
+/// The authority, the certificate and the key.
+type Pem = [Vec<u8>; 3];
+
+impl WorldOptions {
+    /// The world that these options name; `None`: they name none.
+    ///
+    /// # Errors
+    /// An address or a file can't be used, or the program can't use etcd.
+    pub(crate) fn world(&self) -> Result<Option<Arc<dyn World>>, CommandError> {
+        let other = |why: String| Err(CommandError::Other(why));
+        let seeds: Vec<&str> = self.seeds.iter().flat_map(|seeds| &seeds.0).map(String::as_str).collect();
+        let files = [("--tls-ca", &self.tls_ca), ("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
+        let given = files.iter().find(|(_, file)| file.is_some());
+        let missing = files.iter().find(|(_, file)| file.is_none());
+        match (given, missing) {
+            (Some((given, _)), _) if seeds.is_empty() => {
+                return other(format!("`{given}` is for servers of etcd: name them with `--seeds`"));
+            }
+            (Some((given, _)), Some((missing, _))) => {
+                return other(format!(
+                    "`{given}` needs `{missing}`: give all three of `--tls-ca`, `--tls-cert` and `--tls-key`"
+                ));
+            }
+            _ if seeds.is_empty() => return Ok(None),
+            _ => {}
+        }
+        let mut pem = Vec::new();
+        for (option, file) in files.iter().filter_map(|(option, file)| Some((option, file.as_ref()?))) {
+            match std::fs::read(file) {
+                Ok(bytes) => pem.push(bytes),
+                Err(error) => return other(format!("`{option} {}`: {error}", file.display())),
+            }
+        }
+        etcd(&seeds, Pem::try_from(pem).ok()).map(Some)
+    }
+}
+
+#[cfg(feature = "etcd")]
+fn etcd(seeds: &[&str], pem: Option<Pem>) -> Result<Arc<dyn World>, CommandError> {
+    let mut world = crate::world::Etcd::new(seeds.iter().copied());
+    if let Some([authority, certificate, key]) = pem {
+        world = world.tls(authority, certificate, key);
+    }
+    let wrong = |error: std::io::Error| CommandError::Other(format!("`--seeds`: {error}"));
+    Ok(Arc::new(world.checked().map_err(wrong)?))
+}
+
+#[cfg(not(feature = "etcd"))]
+fn etcd(_: &[&str], _: Option<Pem>) -> Result<Arc<dyn World>, CommandError> {
+    Err(CommandError::Other(
+        "`--seeds` needs the Cargo feature `etcd`, which this program was built without: build it with it".to_owned(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_separated_as_in_go_mgmt() {
+        let all = |text: &str| seeds(text).unwrap().0;
+        assert_eq!(all("https://a:1,https://b:2; https://c:3"), ["https://a:1", "https://b:2", "https://c:3"]);
+        assert!(all("").is_empty() && all(" ,").is_empty());
+        assert!(ttl("0.5").is_err() && ttl("1h").unwrap() == Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let problem = |options: WorldOptions| options.world().unwrap_err().to_string();
+        let file = Some(PathBuf::from("/nonexistent/file"));
+        let https = vec![Seeds(vec!["https://a:1".to_owned()])];
+        assert!(WorldOptions::default().world().unwrap().is_none());
+        assert!(problem(WorldOptions { tls_key: file.clone(), ..WorldOptions::default() }).contains("`--seeds`"));
+        let one = WorldOptions { seeds: https.clone(), tls_cert: file.clone(), ..WorldOptions::default() };
+        assert!(problem(one).contains("`--tls-cert` needs `--tls-ca`"));
+        let all =
+            WorldOptions { tls_ca: file.clone(), tls_cert: file.clone(), tls_key: file, ..WorldOptions::default() };
+        let read = problem(WorldOptions { seeds: https.clone(), ..all });
+        assert!(read.starts_with("`--tls-ca /nonexistent/file`: "), "{read}");
+        #[cfg(feature = "etcd")]
+        assert!(problem(WorldOptions { seeds: https, ..WorldOptions::default() }).contains("needs certificates"));
+    }
+}
