@@ -46,6 +46,9 @@ pub struct PlanEntry {
     pub id: ResourceId,
     /// The place where it was declared.
     pub origin: String,
+    /// The host that exports it, if it was collected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exported_by: Option<String>,
     /// The resources that come before it by edges which no declaration contains, each with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<After>,

@@ -35,6 +35,9 @@ impl PlanEntry {
     pub fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
         Shown(move |f: &mut fmt::Formatter<'_>| {
             self.head(palette, f)?;
+            if let Some(host) = &self.exported_by {
+                write!(f, "\n    exported by {}", harmless(host))?;
+            }
             if let Outcome::Unknown { now: Some(error), .. } = &self.outcome {
                 write!(f, "\n    now: {}", harmless(error))?;
             }

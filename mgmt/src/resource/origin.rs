@@ -53,6 +53,14 @@ pub struct Offerer {
 }
 
 impl Origin {
+    /// The host that exports the resource, if it was collected and the host is known.
+    pub fn exporter(&self) -> Option<&str> {
+        match self {
+            Origin::Host(offerer) => Some(offerer.host.as_str()).filter(|host| !host.is_empty()),
+            _ => None,
+        }
+    }
+
     /// The line that called the caller of this function.
     #[track_caller]
     pub fn here() -> Origin {

@@ -442,6 +442,7 @@ impl Planner {
         for node in self.order.clone() {
             let vertex = &self.core.running.config.vertices[node.index()];
             let (id, origin) = (vertex.id(), vertex.origin.to_string());
+            let exported_by = vertex.origin.exporter().map(str::to_owned);
             let after = automatic.remove(&node).unwrap_or_default();
             let refreshed_by = self.refreshed_by.remove(&node).unwrap_or_default();
             let parents = self.parents[node.index()].iter().copied().filter(|parent| refreshed_by.contains(parent));
@@ -462,6 +463,7 @@ impl Planner {
             entries.push(PlanEntry {
                 id,
                 origin,
+                exported_by,
                 after,
                 outcome,
                 obstacle,

@@ -1,6 +1,7 @@
 //! Hosts that export and collect through a real etcd. Needs the program `etcd`: from PATH, or at `MGMT_ETCD`.
 
 mod authority;
+mod large;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;
 mod server;

@@ -1,9 +1,12 @@
-//! The keys of exports in a world: `/mgmt/exports/ADDRESSEE/KIND/HOST/NAME`, where the addressee is a host or `*`. So a
-//! collector can ask for one kind, and for what is for it.
+//! The keys of exports in a world. A collector can ask for one kind, and for what is for it:
+//!
+//! - `/mgmt/exports/ADDRESSEE/KIND/HOST` has a number: the exports of the host with this addressee (a host, or `*`) and
+//!   kind count up to it.
+//! - `/mgmt/exports/ADDRESSEE/KIND/HOST/NAME/NUMBER` is an export. Of those with one name, the one with the highest number
+//!   that counts holds; if it is empty, there is none. So any number of exports change together, when the number does.
 
 use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::export::Export;
-use crate::graph::exchange::offers::OfferKey;
 use crate::resource::Keys;
 
 const EXPORTS: &str = "/mgmt/exports/";
@@ -45,16 +48,45 @@ fn addressee(to: Option<&str>) -> String {
     to.map_or_else(|| ALL.to_owned(), escaped)
 }
 
-/// The key of an export. `to`: the host that it is for; `None`: all hosts.
-pub(super) fn export_key(to: Option<&str>, kind: &str, host: &str, name: &str) -> String {
-    format!("{EXPORTS}{}/{}/{}/{}", addressee(to), escaped(kind), escaped(host), escaped(name))
+/// An addressee (`None`: all hosts) and a kind.
+pub(crate) type ExportPlace = (Option<String>, String);
+
+/// The key of the number up to which the exports of a host in a place count.
+pub(crate) fn number_key((to, kind): &ExportPlace, host: &str) -> String {
+    format!("{EXPORTS}{}/{}/{}", addressee(to.as_deref()), escaped(kind), escaped(host))
 }
 
-/// What the key of an export means, and whether it is for one host alone. `None`: it is not the key of an export.
-pub(super) fn offer_of(key: &str) -> Option<(OfferKey, bool)> {
-    let parts: Vec<&str> = key.strip_prefix(EXPORTS)?.split('/').collect();
-    let [to, kind, host, name] = parts[..] else { return None };
-    Some((OfferKey { kind: plain(kind)?, host: plain(host)?, name: plain(name)? }, to != ALL))
+/// The key of an export.
+pub(crate) fn export_key(place: &ExportPlace, host: &str, name: &str, number: u64) -> String {
+    format!("{}/{}/{number}", number_key(place, host), escaped(name))
+}
+
+/// What a key means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ExportKey {
+    /// The number of the exports of this host in this place.
+    Number { place: ExportPlace, host: String },
+    /// An export.
+    Export { place: ExportPlace, host: String, name: String, number: u64 },
+}
+
+impl ExportKey {
+    /// `None`: it is not a key of exports.
+    pub(crate) fn of(key: &str) -> Option<ExportKey> {
+        let parts: Vec<&str> = key.strip_prefix(EXPORTS)?.split('/').collect();
+        let (to, kind, host, of_host) = match parts[..] {
+            [to, kind, host] => (to, kind, host, None),
+            [to, kind, host, name, number] => (to, kind, host, Some((name, number))),
+            _ => return None,
+        };
+        let to = if to == ALL { None } else { Some(plain(to)?) };
+        let (place, host) = ((to, plain(kind)?), plain(host)?);
+        let Some((name, digits)) = of_host else { return Some(ExportKey::Number { place, host }) };
+        let number: u64 = digits.parse().ok()?;
+        // One export has one key.
+        let name = plain(name).filter(|_| number.to_string() == digits)?;
+        Some(ExportKey::Export { place, host, name, number })
+    }
 }
 
 /// The keys that a host reads to follow these rules.
@@ -66,29 +98,24 @@ pub(crate) fn wanted_keys(host: &str, collects: &[Collect]) -> Vec<Keys> {
     kinds.into_iter().flat_map(|kind| [below(kind, None), below(kind, Some(host))]).collect()
 }
 
-/// The key under which a host keeps which of the places in [`exports_of`] it uses.
+/// The key under which a host keeps the places of its exports, and their lease.
 pub(crate) fn exporter_key(host: &str) -> String {
     format!("{EXPORTERS}{}", escaped(host))
 }
 
-/// The keys of all exports of a host. `places`: addressees and kinds, as in [`Export::places`].
-pub(crate) fn exports_of<'a>(host: &str, places: impl IntoIterator<Item = &'a (Option<String>, String)>) -> Vec<Keys> {
-    let host = escaped(host);
-    let below = |(to, kind): &(Option<String>, String)| {
-        Keys::Below(format!("{EXPORTS}{}/{}/{host}/", addressee(to.as_deref()), escaped(kind)))
+/// All keys of the exports of a host in these places.
+pub(crate) fn exports_of<'a>(host: &str, places: impl IntoIterator<Item = &'a ExportPlace>) -> Vec<Keys> {
+    let of_place = |place: &ExportPlace| {
+        let number = number_key(place, host);
+        let exports = Keys::Below(format!("{number}/"));
+        [Keys::One(number), exports]
     };
-    places.into_iter().map(below).collect()
+    places.into_iter().flat_map(of_place).collect()
 }
 
 impl Export {
-    /// The addressees and kinds under which its keys are.
-    pub(crate) fn places(&self) -> impl Iterator<Item = (Option<String>, String)> + '_ {
+    /// The places where it is.
+    pub(crate) fn places(&self) -> impl Iterator<Item = ExportPlace> + '_ {
         self.addressees().map(|to| (to.map(str::to_owned), self.vertex.resource.spec().kind.to_owned()))
-    }
-
-    /// The keys, if it is an export of this host.
-    pub(crate) fn keys<'a>(&'a self, host: &'a str) -> impl Iterator<Item = String> + 'a {
-        let (spec, name) = (self.vertex.resource.spec(), self.vertex.resource.name());
-        self.addressees().map(move |to| export_key(to, spec.kind, host, name))
     }
 }

@@ -19,6 +19,6 @@ pub use collect::{AwaitedEdge, Collect, Collected, CollectedOne, End};
 pub(in crate::graph) use data::exchange_data;
 pub use data::{AwaitedData, CollectData, EndData, ExportData};
 pub use export::{Export, Exporting};
-pub(crate) use keys::{exporter_key, exports_of, wanted_keys};
-pub(crate) use offers::{Offers, Taken};
+pub(crate) use keys::{ExportKey, ExportPlace, export_key, exporter_key, exports_of, number_key, wanted_keys};
+pub(crate) use offers::{Offers, Taken, number as export_number};
 pub(crate) use resolve::{Resolution, resolve, spoilers};

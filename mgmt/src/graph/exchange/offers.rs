@@ -1,12 +1,12 @@
 //! What a host knows of the exports that it may collect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::entry::written;
 use crate::graph::exchange::export::Export;
-use crate::graph::exchange::keys::offer_of;
+use crate::graph::exchange::keys::ExportKey;
 use crate::graph::exchange::pattern::any_matches;
 
 /// One export: in the order in which resources are collected.
@@ -33,16 +33,29 @@ impl Offers {
     /// From the keys and values of a world, as far as a host has read them.
     pub(crate) fn of<'a>(entries: impl IntoIterator<Item = (&'a str, &'a Arc<[u8]>)>) -> Offers {
         let mut offers = Offers::default();
-        let mut for_one = BTreeMap::new();
+        let (mut numbers, mut exports) = (HashMap::new(), Vec::new());
         for (key, value) in entries {
-            match offer_of(key) {
-                Some((offer, false)) => drop(offers.all.insert(offer, Arc::clone(value))),
-                Some((offer, true)) => drop(for_one.insert(offer, Arc::clone(value))),
+            match ExportKey::of(key) {
+                Some(ExportKey::Number { place, host }) => drop(numbers.insert((place, host), number(value))),
+                Some(ExportKey::Export { place, host, name, number }) => {
+                    exports.push(((place, host), name, number, value))
+                }
                 None => offers.senseless.push(key.to_owned()),
             }
         }
-        // What is for this host alone takes the place of what the same host has for all.
-        offers.all.extend(for_one);
+        let mut last = BTreeMap::new();
+        for (of_host, name, number, value) in exports {
+            if numbers.get(&of_host).is_some_and(|counts| number <= *counts) {
+                let place = last.entry((of_host, name)).or_insert((number, value));
+                *place = (number, value).max(*place);
+            }
+        }
+        // What is for this host alone comes later, and takes the place of what the same host has for all.
+        for ((((_, kind), host), name), (_, value)) in last {
+            if !value.is_empty() {
+                offers.all.insert(OfferKey { kind, host, name }, Arc::clone(value));
+            }
+        }
         offers
     }
 
@@ -81,6 +94,11 @@ impl Offers {
         }
         (taken, twice)
     }
+}
+
+/// The number up to which exports count. One that can't be read lets none count.
+pub(crate) fn number(value: &[u8]) -> u64 {
+    std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok()).unwrap_or_default()
 }
 
 impl Export {

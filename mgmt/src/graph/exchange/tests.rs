@@ -6,8 +6,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::graph::exchange::collect::Collect;
-use crate::graph::exchange::keys::{export_key, offer_of};
-use crate::graph::exchange::offers::{OfferKey, Offers};
+use crate::graph::exchange::keys::{ExportKey, export_key, number_key};
+use crate::graph::exchange::offers::Offers;
 use crate::graph::exchange::pattern::matches;
 use crate::graph::exchange::resolve::{Resolution, resolve};
 use crate::graph::{GraphConfig, validate};
@@ -38,13 +38,21 @@ fn patterns_match_whole_names() {
 
 #[test]
 fn keys_are_in_the_documented_places() {
-    assert_eq!(export_key(None, "file", "web1", "/etc/motd"), "/mgmt/exports/*/file/web1/%2Fetc%2Fmotd");
-    assert_eq!(export_key(Some("db"), "http:file", "web1", "a b"), "/mgmt/exports/db/http:file/web1/a%20b");
+    let place = |to: Option<&str>, kind: &str| (to.map(str::to_owned), kind.to_owned());
+    let key = export_key(&place(None, "file"), "web1", "/etc/motd", 7);
+    assert_eq!(key, "/mgmt/exports/*/file/web1/%2Fetc%2Fmotd/7");
+    assert_eq!(number_key(&place(Some("db"), "http:file"), "a b"), "/mgmt/exports/db/http:file/a%20b");
     // No host is all hosts by its name.
-    assert_eq!(export_key(Some("*"), "noop", "*", "*"), "/mgmt/exports/%2A/noop/%2A/%2A");
-    for senseless in ["", "/mgmt/exports/*/file/web1", "/mgmt/exports/*/file/web1/a/b", "/mgmt/exports/*/file/web1/%2f"]
-    {
-        assert_eq!(offer_of(senseless), None, "{senseless}");
+    assert_eq!(number_key(&place(Some("*"), "noop"), "*"), "/mgmt/exports/%2A/noop/%2A");
+    for senseless in [
+        "",
+        "/mgmt/exports/*/file",
+        "/mgmt/exports/*/file/web1/a",
+        "/mgmt/exports/*/file/web1/a/07",
+        "/mgmt/exports/*/file/web1/a/b/7",
+        "/mgmt/exports/*/file/web1/%2f/7",
+    ] {
+        assert_eq!(ExportKey::of(senseless), None, "{senseless}");
     }
 }
 
@@ -69,10 +77,12 @@ impl Converge for Thing {
 
 /// What a graph collects that takes all things of these hosts, names and values.
 fn resolved(offered: &[(String, String, Vec<u8>)]) -> Resolution {
-    let entries: BTreeMap<String, Arc<[u8]>> = offered
-        .iter()
-        .map(|(host, name, bytes)| (export_key(None, "thing", host, name), bytes.as_slice().into()))
-        .collect();
+    let place = (None, "thing".to_owned());
+    let mut entries: BTreeMap<String, Arc<[u8]>> = BTreeMap::new();
+    for (host, name, bytes) in offered {
+        entries.insert(number_key(&place, host), Arc::from(*b"1"));
+        entries.insert(export_key(&place, host, name, 1), bytes.as_slice().into());
+    }
     let offers = Offers::of(entries.iter().map(|(key, value)| (key.as_str(), value)));
     let mut config = GraphConfig { name: "things".to_owned(), ..GraphConfig::default() };
     config.collects.push(Collect::new(Kind::of::<Thing>(), Origin::Unknown));
@@ -120,10 +130,17 @@ proptest! {
     }
 
     #[test]
-    fn a_key_gives_back_what_it_was_made_of(to in any::<Option<String>>(), kind: String, host: String, name: String) {
-        let key = export_key(to.as_deref(), &kind, &host, &name);
-        prop_assert_eq!(offer_of(&key), Some((OfferKey { kind, host, name }, to.is_some())));
+    fn a_key_gives_back_what_it_was_made_of(
+        place in any::<(Option<String>, String)>(),
+        host: String,
+        name: String,
+        number: u64,
+    ) {
+        let of_host = number_key(&place, &host);
+        prop_assert_eq!(ExportKey::of(&of_host), Some(ExportKey::Number { place: place.clone(), host: host.clone() }));
+        let key = export_key(&place, &host, &name, number);
         prop_assert!(key.is_ascii() && !key.chars().any(char::is_control));
+        prop_assert_eq!(ExportKey::of(&key), Some(ExportKey::Export { place, host, name, number }));
     }
 
     #[test]

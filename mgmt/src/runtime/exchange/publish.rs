@@ -1,18 +1,16 @@
 //! Publishes what the graph in force exports, and withdraws what it no longer exports: in one transaction, and only if
 //! something differs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::graph::{Export, exporter_key, exports_of};
-use crate::resource::{
-    Condition, Keys, LeaseId, Member, Revision, Snapshot, Transaction, WorldError, WorldEvent, WorldWatch, Write,
-};
+use crate::graph::{Export, exporter_key};
+use crate::resource::{Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Write};
+use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
 use crate::runtime::exchange::pause::Attempts;
 use crate::runtime::exchange::settings::InForce;
 
@@ -110,15 +108,6 @@ struct Publisher {
     lease: Option<LeaseId>,
 }
 
-/// What a host keeps in the world about its exports.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Exporter {
-    /// The lease that holds them.
-    lease: u64,
-    /// The addressees (`null`: all hosts) and kinds of its exports.
-    places: BTreeSet<(Option<String>, String)>,
-}
-
 /// Why exports are not published.
 #[derive(Debug, thiserror::Error)]
 enum PublishError {
@@ -132,39 +121,49 @@ impl Publisher {
     /// Makes the exports of this host in the world what they are here. Returns the revision that has them; `None`: there
     /// are none.
     async fn publish(&mut self, exports: &[Export]) -> Result<Option<Revision>, PublishError> {
-        let host = self.member.host().to_owned();
-        let (mut wanted, mut places) = (BTreeMap::new(), BTreeSet::new());
+        let mut wanted = Wanted::new();
         for export in exports {
             // What can't be written is refused before a graph comes into force.
             let Ok(bytes) = export.bytes() else { continue };
-            wanted.extend(export.keys(&host).map(|key| (key, Arc::clone(&bytes))));
-            places.extend(export.places());
+            for place in export.places() {
+                let name = export.vertex.resource.name().to_owned();
+                wanted.entry(place).or_default().insert(name, Arc::clone(&bytes));
+            }
         }
         for _ in 0..RACES_MAX {
-            let (state, exporter) = self.read(&places).await?;
-            if wanted.is_empty() && exporter.is_none() {
+            let (published, mut at) = self.read(&wanted).await?;
+            if wanted.is_empty() && published.exporter().is_none() {
                 self.lease = None;
                 return Ok(None);
             }
             let lease = match wanted.is_empty() {
                 true => None,
-                false => Some(self.lease(exporter.as_ref()).await?),
+                false => Some(self.lease(published.exporter()).await?),
             };
-            let transaction = difference(&exporter_key(&host), &state, lease, &wanted, &places);
-            let (is, max) = (transaction.size(), self.member.limits());
-            if is.operations > max.operations || is.bytes > max.bytes {
-                return Err(WorldError::TooLarge { is, max }.into());
-            }
             self.lease = lease;
-            let at = match transaction.writes.is_empty() {
-                true => Some(state.revision),
-                false => self.member.commit(transaction).await?,
-            };
-            if let Some(at) = at {
+            let changes = published.changes(&wanted, lease, self.member.limits());
+            if self.commit(&published, changes, &mut at).await? {
                 return Ok(lease.map(|_| at));
             }
         }
         Err(PublishError::Raced)
+    }
+
+    /// Carries out the changes. Returns whether no other program has published meanwhile; `at` is the last revision then.
+    async fn commit(&self, published: &Published, changes: Changes, at: &mut Revision) -> Result<bool, WorldError> {
+        let mut condition = published.condition();
+        for writes in changes.0 {
+            let about = writes.get(&condition.key).map(|write| matches!(write, Write::Put(..)));
+            let transaction = Transaction { conditions: vec![condition.clone()], writes };
+            let Some(revision) = self.member.commit(transaction).await? else { return Ok(false) };
+            *at = revision;
+            match about {
+                Some(true) => condition.written = Some(revision),
+                Some(false) => condition.written = None,
+                None => {}
+            }
+        }
+        Ok(true)
     }
 
     /// Watches the key that all publishers for this host write, after that revision.
@@ -172,23 +171,16 @@ impl Publisher {
         self.member.watch(vec![Keys::One(exporter_key(self.member.host()))], after)
     }
 
-    /// The exports of this host as the world has them, in all places where they were and will be.
-    async fn read(
-        &self,
-        places: &BTreeSet<(Option<String>, String)>,
-    ) -> Result<(Snapshot, Option<Exporter>), WorldError> {
-        let (host, mut all) = (self.member.host(), places.clone());
+    /// The exports of this host as the world has them, in all places where they are and will be.
+    async fn read(&self, wanted: &Wanted) -> Result<(Published, Revision), WorldError> {
+        let (host, mut places) = (self.member.host(), wanted.keys().cloned().collect::<BTreeSet<_>>());
         loop {
-            let mut keys = exports_of(host, &all);
-            keys.push(Keys::One(exporter_key(host)));
-            let state = self.member.get(keys).await?;
-            let exporter = state.entries.get(&exporter_key(host));
-            // One that can't be read is replaced.
-            let exporter = exporter.map(|entry| serde_json::from_slice(&entry.value).unwrap_or_default());
-            let before = all.len();
-            all.extend(exporter.iter().flat_map(|exporter: &Exporter| exporter.places.iter().cloned()));
-            if all.len() == before {
-                return Ok((state, exporter));
+            let state = self.member.get(Published::keys(host, &places)).await?;
+            let published = Published::of(host, &state);
+            let before = places.len();
+            places.extend(published.exporter().iter().flat_map(|exporter| exporter.places.iter().cloned()));
+            if places.len() == before {
+                return Ok((published, state.revision));
             }
         }
     }
@@ -204,36 +196,4 @@ impl Publisher {
         }
         self.member.lease(self.ttl).await
     }
-}
-
-/// The transaction that makes the exports of a host what is `wanted`. Without a lease nothing is.
-fn difference(
-    exporter: &str,
-    state: &Snapshot,
-    lease: Option<LeaseId>,
-    wanted: &BTreeMap<String, Arc<[u8]>>,
-    places: &BTreeSet<(Option<String>, String)>,
-) -> Transaction {
-    let about = lease.map(|lease| Exporter { lease: lease.0, places: places.clone() });
-    // A map with texts and numbers has a form as JSON.
-    let about = about.map(|about| serde_json::to_vec(&about).unwrap_or_default().into());
-    let about = about.map(|bytes: Arc<[u8]>| (exporter.to_owned(), bytes));
-    let wanted: BTreeMap<&String, &Arc<[u8]>> =
-        wanted.iter().chain(about.as_ref().map(|(key, bytes)| (key, bytes))).collect();
-    let mut writes = BTreeMap::new();
-    for (key, value) in &wanted {
-        let there = state.entries.get(*key);
-        if there.is_none_or(|there| there.value != **value || there.lease != lease) {
-            writes.insert((*key).clone(), Write::Put(Arc::clone(value), lease));
-        }
-    }
-    for key in state.entries.keys().filter(|key| !wanted.contains_key(key)) {
-        writes.insert(key.clone(), Write::Remove);
-    }
-    // Another process with the name of this host, which publishes at the same time, changes it.
-    let written = state.entries.get(exporter).map(|entry| entry.written);
-    if let (Some((key, bytes)), false) = (&about, writes.is_empty()) {
-        writes.insert(key.clone(), Write::Put(Arc::clone(bytes), lease));
-    }
-    Transaction { conditions: vec![Condition { key: exporter.to_owned(), written }], writes }
 }

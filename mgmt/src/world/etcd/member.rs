@@ -1,6 +1,5 @@
 //! The access of a host to etcd: reads, transactions and leases.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
@@ -20,8 +19,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// What a transaction can hold: the defaults of etcd are 128 operations and 1.5 MiB, less what each operation needs
 /// besides its key and its value.
 const LIMITS: Limits = Limits { operations: 128, bytes: (3 << 19) - (1 << 15) };
+/// The most bytes of an answer.
+pub(super) const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Reading nothing still returns a revision: this key is read then.
-const ANY_KEY: &str = "/mgmt";
+pub(super) const ANY_KEY: &str = "/mgmt";
 
 /// Codes of gRPC.
 const NOT_FOUND: i32 = 5;
@@ -71,14 +72,19 @@ impl EtcdMember {
         let world = self.world.clone();
         Box::pin(async move {
             let answer = async {
-                let client = world.client().await.map_err(WorldError::Unreachable)?;
-                question(client).await.map_err(|failure| match failure {
+                let (client, number) = world.client().await.map_err(WorldError::Unreachable)?;
+                let late = |_| Err(Failure::World(WorldError::Unreachable(format!("no answer within {ANSWER_MAX:?}"))));
+                let answer = tokio::time::timeout(ANSWER_MAX, question(client)).await.unwrap_or_else(late);
+                let answer = answer.map_err(|failure| match failure {
                     Failure::Etcd(error) => world_error(&error),
                     Failure::World(error) => error,
-                })
+                });
+                if let Err(WorldError::Unreachable(_)) = answer {
+                    world.lose(number).await;
+                }
+                answer
             };
-            let late = |_| Err(WorldError::Unreachable(format!("no answer within {ANSWER_MAX:?}")));
-            tokio::time::timeout(ANSWER_MAX, answer).await.unwrap_or_else(late)
+            answer.await
         })
     }
 }
@@ -98,10 +104,12 @@ fn revision_of(response: &TxnResponse) -> Revision {
     revision(response.header().map_or(0, etcd_client::ResponseHeader::revision))
 }
 
-fn read(keys: Keys) -> TxnOp {
+/// Reads these keys as of a revision; of the first one there is: as they are now.
+fn read(keys: Keys, at: Revision) -> TxnOp {
+    let options = GetOptions::new().with_revision(at.0.cast_signed());
     match keys {
-        Keys::One(key) => TxnOp::get(key, None),
-        Keys::Below(prefix) => TxnOp::get(prefix, Some(GetOptions::new().with_prefix())),
+        Keys::One(key) => TxnOp::get(key, Some(options)),
+        Keys::Below(prefix) => TxnOp::get(prefix, Some(options.with_prefix())),
     }
 }
 
@@ -115,19 +123,30 @@ impl Member for EtcdMember {
     }
 
     fn get(&self, keys: Vec<Keys>) -> BoxFuture<Result<Snapshot, WorldError>> {
-        self.ask(|mut client| async move {
-            let mut reads: Vec<TxnOp> = keys.into_iter().map(read).collect();
-            if reads.is_empty() {
-                reads.push(TxnOp::get(ANY_KEY, Some(GetOptions::new().with_count_only())));
-            }
-            let response = client.txn(Txn::new().and_then(reads)).await?;
-            let mut entries = BTreeMap::new();
-            for part in response.op_responses() {
-                if let TxnOpResponse::Get(found) = part {
-                    entries.extend(found.kvs().iter().filter_map(entry));
+        self.ask(|client| async move {
+            let mut client = client.kv_client().max_decoding_message_size(ANSWER_BYTES_MAX);
+            let mut snapshot = Snapshot::default();
+            let mut keys = keys.into_iter().peekable();
+            loop {
+                let at = snapshot.revision;
+                let mut reads: Vec<TxnOp> = keys.by_ref().take(LIMITS.operations).map(|keys| read(keys, at)).collect();
+                if reads.is_empty() {
+                    reads.push(TxnOp::get(ANY_KEY, Some(GetOptions::new().with_count_only())));
+                }
+                let response = client.txn(Txn::new().and_then(reads)).await?;
+                for part in response.op_responses() {
+                    if let TxnOpResponse::Get(found) = part {
+                        snapshot.entries.extend(found.kvs().iter().filter_map(entry));
+                    }
+                }
+                // What is read after the first transaction is read as of its revision.
+                if at == Revision::default() {
+                    snapshot.revision = revision_of(&response);
+                }
+                if keys.peek().is_none() {
+                    return Ok(snapshot);
                 }
             }
-            Ok(Snapshot { revision: revision_of(&response), entries })
         })
     }
 

@@ -10,13 +10,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use etcd_client::{Event, EventType, WatchOptions, WatchResponse, WatchStream};
+use etcd_client::{Client, Event, EventType, WatchOptions, WatchResponse, WatchStream};
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
 use crate::resource::{Changes, Entry, Keys, Revision, WorldEvent, WorldWatch};
 use crate::world::etcd::Etcd;
-use crate::world::etcd::member::{entry, revision};
+use crate::world::etcd::member::{ANSWER_BYTES_MAX, entry, revision};
 
 /// How many transactions may wait for the reader. The watch of a slower reader is lost.
 const QUEUE_MAX: usize = 1024;
@@ -54,11 +54,30 @@ async fn follow(world: &Etcd, keys: Vec<Keys>, after: Revision, sender: &mpsc::S
     if keys.is_empty() {
         return std::future::pending().await;
     }
-    let begun = tokio::time::timeout(BEGIN_MAX, begin(world, &keys, after)).await;
-    let (mut stream, is_single) = match begun.unwrap_or_else(|_| Err(format!("no answer within {BEGIN_MAX:?}"))) {
-        Ok(stream) => stream,
+    let (client, number) = match world.client().await {
+        Ok(connected) => connected,
         Err(why) => return why,
     };
+    match follow_on(world, client, keys, after, sender).await {
+        Ok(why) => why,
+        Err(why) => {
+            world.lose(number).await;
+            why
+        }
+    }
+}
+
+/// Sends changes of one connection. Returns why some may have been missed; an error is one of the connection.
+async fn follow_on(
+    world: &Etcd,
+    client: Client,
+    keys: Vec<Keys>,
+    after: Revision,
+    sender: &mpsc::Sender<WorldEvent>,
+) -> Result<String, String> {
+    let text = |error: etcd_client::Error| error.to_string();
+    let begun = tokio::time::timeout(BEGIN_MAX, begin(world, client, &keys, after)).await;
+    let (mut stream, is_single) = begun.unwrap_or_else(|_| Err(format!("no answer within {BEGIN_MAX:?}")))?;
     let mut kept = Kept { keys, done: after, changes: BTreeMap::new() };
     loop {
         let again = async {
@@ -68,24 +87,18 @@ async fn follow(world: &Etcd, keys: Vec<Keys>, after: Revision, sender: &mpsc::S
             }
         };
         let message = tokio::select! {
-            message = stream.message() => message,
+            message = stream.message() => message.map_err(text)?,
             () = again => {
-                if let Err(error) = stream.request_progress().await {
-                    return error.to_string();
-                }
+                stream.request_progress().await.map_err(text)?;
                 continue;
             }
         };
-        let response = match message {
-            Ok(Some(response)) => response,
-            Ok(None) => return "etcd has ended the watch".to_owned(),
-            Err(error) => return error.to_string(),
-        };
+        let response = message.ok_or("etcd has ended the watch")?;
         if response.canceled() {
-            return match response.compact_revision() {
+            return Ok(match response.compact_revision() {
                 0 => format!("etcd has ended the watch: {}", response.cancel_reason()),
                 compacted => format!("the changes before revision {compacted} are forgotten"),
-            };
+            });
         }
         let is_progress = response.events().is_empty() && !response.created();
         let before = kept.changes.len();
@@ -99,22 +112,19 @@ async fn follow(world: &Etcd, keys: Vec<Keys>, after: Revision, sender: &mpsc::S
         if let Some(complete) = complete {
             for changes in kept.take(complete) {
                 if sender.try_send(WorldEvent::Changed(changes)).is_err() {
-                    return "its reader was too slow".to_owned();
+                    return Ok("its reader was too slow".to_owned());
                 }
             }
-        } else if before == 0
-            && !kept.changes.is_empty()
-            && let Err(error) = stream.request_progress().await
-        {
-            return error.to_string();
+        } else if before == 0 && !kept.changes.is_empty() {
+            stream.request_progress().await.map_err(text)?;
         }
     }
 }
 
 /// Begins to watch all keys. The second part: whether they are one range for etcd.
-async fn begin(world: &Etcd, keys: &[Keys], after: Revision) -> Result<(WatchStream, bool), String> {
+async fn begin(world: &Etcd, client: Client, keys: &[Keys], after: Revision) -> Result<(WatchStream, bool), String> {
     let text = |error: etcd_client::Error| error.to_string();
-    let mut client = world.client().await?;
+    let mut client = client.watch_client().max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut ranges: Vec<(String, Vec<u8>)> = keys.iter().map(range).collect();
     if ranges.len() > 1 && !world.reports_progress().await? {
         let start = ranges.iter().map(|(start, _)| start.clone()).min();

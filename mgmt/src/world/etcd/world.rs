@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
-use tokio::sync::OnceCell;
+use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions};
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::resource::{Member, World};
 use crate::world::etcd::address::{EtcdError, check};
-use crate::world::etcd::member::EtcdMember;
+use crate::world::etcd::member::{ANY_KEY, EtcdMember};
 
+/// How long a server may take until it answers for the first time.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// A connection without an answer for this long is asked for a sign of life, which may take as long again. So a cut
 /// that sends no packet is noticed, also while nothing is asked.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -38,9 +40,19 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub struct Etcd {
     addresses: Vec<String>,
     tls: Option<TlsOptions>,
-    client: Arc<OnceCell<Client>>,
+    link: Arc<Mutex<Link>>,
     /// See [`Etcd::reports_progress`].
     reports_progress: Arc<OnceCell<bool>>,
+}
+
+/// The connection to one of the servers.
+#[derive(Default)]
+struct Link {
+    client: Option<Client>,
+    /// How many connections were lost.
+    lost: u64,
+    /// The server to which the next one leads, counted on and on.
+    next: usize,
 }
 
 impl fmt::Debug for Etcd {
@@ -56,7 +68,7 @@ impl Etcd {
         Etcd {
             addresses: addresses.into_iter().map(Into::into).collect(),
             tls: None,
-            client: Arc::default(),
+            link: Arc::default(),
             reports_progress: Arc::default(),
         }
     }
@@ -94,24 +106,55 @@ impl Etcd {
         })
     }
 
-    /// The connection, which is made when it is first used, and made again by itself when it was lost.
-    pub(super) async fn client(&self) -> Result<Client, String> {
+    /// A connection to a server that answers, and its number. It is made when it is first used, and with the next server
+    /// after it was lost.
+    pub(super) async fn client(&self) -> Result<(Client, u64), String> {
         if let Some(problem) = self.problem() {
             return Err(problem.to_string());
         }
-        let connect = || {
-            let options =
-                ConnectOptions::new().with_keep_alive(KEEP_ALIVE, KEEP_ALIVE).with_keep_alive_while_idle(true);
-            // A server that has lost the others reports it, and does not just fall silent.
-            let options = options.with_connect_timeout(KEEP_ALIVE).with_require_leader(true);
-            let options = match &self.tls {
-                Some(tls) => options.with_tls(tls.clone()),
-                None => options,
-            };
-            Client::connect(self.addresses.clone(), Some(options))
+        let mut link = self.link.lock().await;
+        let mut problems = Vec::new();
+        for _ in &self.addresses {
+            if let Some(client) = &link.client {
+                return Ok((client.clone(), link.lost));
+            }
+            let address = &self.addresses[link.next % self.addresses.len()];
+            // Counted before: the caller may not wait so long.
+            link.next += 1;
+            let connected = tokio::time::timeout(CONNECT_MAX, self.connect(address)).await;
+            match connected.unwrap_or_else(|_| Err(format!("no answer within {CONNECT_MAX:?}"))) {
+                Ok(client) => link.client = Some(client),
+                Err(why) => problems.push(format!("{address}: {why}")),
+            }
+        }
+        link.client.clone().map(|client| (client, link.lost)).ok_or_else(|| problems.join("; "))
+    }
+
+    async fn connect(&self, address: &str) -> Result<Client, String> {
+        let options = ConnectOptions::new().with_keep_alive(KEEP_ALIVE, KEEP_ALIVE).with_keep_alive_while_idle(true);
+        // A server that has lost the others reports it, and does not just fall silent.
+        let options = options.with_connect_timeout(CONNECT_MAX).with_require_leader(true);
+        let options = match &self.tls {
+            Some(tls) => options.with_tls(tls.clone()),
+            None => options,
         };
-        let client = self.client.get_or_try_init(connect).await;
-        client.cloned().map_err(|error| error.to_string())
+        let client = Client::connect([address], Some(options)).await;
+        let client = client.map_err(|error| error.to_string())?;
+        // The connection is made with the first question.
+        client
+            .kv_client()
+            .get(ANY_KEY, Some(GetOptions::new().with_count_only()))
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(client)
+    }
+
+    /// The connection of that number gives no answers: the next one leads to another server.
+    pub(super) async fn lose(&self, number: u64) {
+        let mut link = self.link.lock().await;
+        if link.lost == number && link.client.take().is_some() {
+            link.lost += 1;
+        }
     }
 }
 
@@ -119,7 +162,8 @@ impl Etcd {
     /// Whether its servers report the progress of watches when these have really got that far.
     pub(super) async fn reports_progress(&self) -> Result<bool, String> {
         let ask = || async {
-            let status = self.client().await?.status().await.map_err(|error| error.to_string())?;
+            let (client, _) = self.client().await?;
+            let status = client.maintenance_client().status().await.map_err(|error| error.to_string())?;
             let is_new = has_sound_progress(status.version());
             if !is_new {
                 let version = status.version();
