@@ -288,7 +288,10 @@ async fn wrong_exports_and_rules_are_refused_before_anything_runs() {
         };
         Engine::builder().graph(graph).start().await.map_or_else(|error| error.to_string(), |_| "starts".to_owned())
     };
-    let secret = refused(&|g| drop(g.export(File::new("/x/a").content(Secret::new("hidden".to_owned()))))).await;
+    let secret = refused(&|g| {
+        g.export(File::new("/x/a").content(Secret::new("hidden".to_owned())));
+    })
+    .await;
     assert!(secret.contains("file[/x/a], which is exported: `content` is a secret"), "{secret}");
     assert!(!secret.contains("hidden"), "{secret}");
     let received = refused(&|g| {
@@ -307,7 +310,10 @@ async fn wrong_exports_and_rules_are_refused_before_anything_runs() {
     });
     assert!(twice.await.contains("noop[n] is exported twice: export it once"));
     assert!(refused(&|g| g.export(Noop::new("n")).to([""; 0])).await.contains("it is for no host"));
-    assert!(refused(&|g| drop(g.export(File::new("relative")))).await.contains("file[relative], which is exported"));
+    let relative = refused(&|g| {
+        g.export(File::new("relative"));
+    });
+    assert!(relative.await.contains("file[relative], which is exported"));
     let exec = refused(&|g| drop(g.collect::<Exec>()));
     assert!(exec.await.contains("it is collected only if the rule trusts the hosts"));
     assert_eq!(refused(&|g| drop(g.collect::<Exec>().trust())).await, "starts");
