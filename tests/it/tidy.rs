@@ -30,7 +30,7 @@ const MAY_USE: &[(&str, u8, &[&str])] = &[
     ("runtime", 5, &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "gapi", "plan"]),
     ("remote", 5, &["id", "sys", "resource", "graph", "world", "gapi", "plan"]),
     ("guide", 6, &[]),
-    ("cli", 6, &["id", "sys", "resource", "journal", "graph", "resources", "gapi", "runtime", "remote"]),
+    ("cli", 6, &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "runtime", "remote"]),
     ("prelude", 6, &["resource", "graph", "resources", "gapi", "remote"]),
     ("testing", 6, &["id", "sys", "resource", "journal", "graph", "resources", "gapi", "plan", "runtime", "remote"]),
 ];

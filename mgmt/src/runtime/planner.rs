@@ -449,7 +449,7 @@ impl Planner {
             // What would not change now has changed before.
             let (now, before): (Vec<_>, Vec<_>) = parents.partition(|parent| self.changing.contains(parent));
             let (refreshed_by, refresh_owed_by) = (self.ids(now), self.ids(before));
-            let asked_by = self.asked_by.remove(&node).unwrap_or_default();
+            let asked_by = self.asked_by.remove(&node).map(|nodes| self.ids(nodes)).unwrap_or_default();
             let outcome = self.outcomes.remove(&node).unwrap_or_else(|| self.unchecked(node));
             // A refresh that the node gets is owed no more.
             let owed_by = self.owed.remove(&node).filter(|_| self.core.running.is_noop(node)).unwrap_or_default();
@@ -458,7 +458,6 @@ impl Planner {
             let ignored = vertex.meta.iter().filter(|meta| !meta.ignore.is_empty());
             let ignored = ignored.map(|meta| format!("not compared and not repaired: {}", meta.ignore.join(", ")));
             let remarks = self.resource(node).remarks().into_iter().chain(ignored).collect();
-            let asked_by = self.ids(asked_by);
             let obstacle = self.obstacles.remove(&node).filter(|_| matches!(outcome, Outcome::Drifted { .. }));
             entries.push(PlanEntry {
                 id,

@@ -102,9 +102,9 @@ impl Embedded {
         state.forgotten = state.revision;
     }
 
-    /// All entries and watches are lost, and revisions begin again, as in a store that was made anew. For tests.
+    /// All entries and watches are lost, and revisions begin again. For tests.
     #[cfg(any(test, feature = "testing"))]
-    pub fn make_anew(&self) {
+    pub fn lose_all(&self) {
         let mut state = lock(&self.store);
         let (leases, cut) = (std::mem::take(&mut state.leases).none(), std::mem::take(&mut state.cut));
         *state = State { leases, cut, ..State::default() };

@@ -26,7 +26,11 @@ async fn certificates_of_its_authority_are_let_in_and_no_others() {
     assert_eq!(std::fs::read_to_string(dir.path().join("a")).unwrap(), "sent with a certificate");
     engine.stop().await.unwrap();
     let keys = || vec![Keys::Below("/mgmt/exports/".to_owned())];
-    assert_eq!(ours.member("web2").get(keys()).await.unwrap().entries.len(), 2, "an export, and the number up to which exports count");
+    assert_eq!(
+        ours.member("web2").get(keys()).await.unwrap().entries.len(),
+        2,
+        "an export, and the number up to which exports count"
+    );
 
     // A certificate of another authority, a server of another authority, and no certificate.
     let [other, other_certificate, other_key] = Authority::new().pem("web1");

@@ -119,14 +119,16 @@ async fn nothing_is_written_if_nothing_changed_also_after_a_restart() {
 #[tokio::test]
 async fn a_host_that_collects_nothing_watches_nothing_and_other_changes_make_no_graph() {
     let (world, dir) = (Embedded::new(), tempfile::tempdir().unwrap());
-    let idle = start(&world, "idle", exporting(&[("/x/idle", "")])).await;
+    let idle = start(&world, "idle", GraphConfig::default()).await;
     a_while().await;
     assert_eq!(world.watches(), 0);
+    idle.swap(exporting(&[("/x/idle", "")])).await.unwrap();
+    until("it watches whether another program publishes under its name", || world.watches() == 1).await;
     let mut g = Graph::new("collector");
     let into = format!("{}/", dir.path().display());
     g.collect::<File>().from("web*").named("/x/b").named("/x/a?").map(move |file| file.dirname(into.as_str()));
     let collector = start(&world, "collector", g.finish().unwrap()).await;
-    until("it watches", || world.watches() == 1).await;
+    until("it watches", || world.watches() == 2).await;
     let generation = collector.status().await.unwrap().generation;
     // Another kind, another host, another name, another addressee, its own other resources.
     let mut g = Graph::new("exporter");
@@ -347,7 +349,7 @@ async fn a_host_that_is_cut_off_keeps_what_it_knows_and_catches_up() {
 }
 
 #[tokio::test]
-async fn a_world_that_was_made_anew_gets_all_exports_again_and_is_followed() {
+async fn a_world_that_has_lost_its_data_gets_all_exports_again_and_is_followed() {
     let (world, dir) = (Embedded::new(), tempfile::tempdir().unwrap());
     let exporter = start(&world, "web1", exporting(&[("/x/a", "zero")])).await;
     exporter.swap(exporting(&[("/x/a", "one")])).await.unwrap();
@@ -355,7 +357,7 @@ async fn a_world_that_was_made_anew_gets_all_exports_again_and_is_followed() {
     let collector = start(&world, "web2", collecting(dir.path())).await;
     let a = dir.path().join("a");
     until("it is there", || text(&a) == "one").await;
-    world.make_anew();
+    world.lose_all();
     until("it is published again", || world.revision().0 == 1).await;
     exporter.swap(exporting(&[("/x/a", "two")])).await.unwrap();
     until("it is followed", || text(&a) == "two").await;

@@ -2,8 +2,9 @@
 //!
 //! - `/mgmt/exports/ADDRESSEE/KIND/HOST` has a number: the exports of the host with this addressee (a host, or `*`) and
 //!   kind count up to it.
-//! - `/mgmt/exports/ADDRESSEE/KIND/HOST/NAME/NUMBER` is an export. Of those with one name, the one with the highest number
-//!   that counts holds; if it is empty, there is none. So any number of exports change together, when the number does.
+//! - `/mgmt/exports/ADDRESSEE/KIND/HOST/NAME/NUMBER` is an export. Of those with one name, the one with the highest
+//!   number that counts holds; if it is empty, there is none. So any number of exports change together, when the number
+//!   does.
 
 use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::export::Export;

@@ -1,8 +1,9 @@
-//! What must be written so that the world has the exports of a host: a pure function of what it has and what it must have.
+//! What must be written so that the world has the exports of a host: a pure function of what it has and what it must
+//! have.
 //!
-//! If it fits into one transaction, it is one. Otherwise exports are written under the next number, which does not count
-//! yet; then the numbers up to which they count, in one transaction if there are not very many places; then what no
-//! longer holds is removed. Each transaction requires that no other program has published meanwhile.
+//! If it fits into one transaction, it is one. Otherwise exports are written under the next number, which does not
+//! count yet; then the numbers up to which they count, in one transaction if there are not very many places; then what
+//! no longer holds is removed. Each transaction requires that no other program has published meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,8 +54,8 @@ pub(super) struct Published {
     held: BTreeMap<ExportPlace, Held>,
 }
 
-/// The transactions that are to be carried out, one after the other. The condition is added to each: the entry about the
-/// exports is as it was.
+/// Transactions, to carry out one after the other. The condition is added to each: the entry about the exports is as it
+/// was.
 #[derive(Debug, Default)]
 pub(super) struct Changes(pub(super) Vec<BTreeMap<String, Write>>);
 

@@ -118,8 +118,8 @@ enum PublishError {
 }
 
 impl Publisher {
-    /// Makes the exports of this host in the world what they are here. Returns the revision that has them; `None`: there
-    /// are none.
+    /// Makes the exports of this host in the world what they are here. Returns the revision that has them; `None`:
+    /// there are none.
     async fn publish(&mut self, exports: &[Export]) -> Result<Option<Revision>, PublishError> {
         let mut wanted = Wanted::new();
         for export in exports {
@@ -149,7 +149,8 @@ impl Publisher {
         Err(PublishError::Raced)
     }
 
-    /// Carries out the changes. Returns whether no other program has published meanwhile; `at` is the last revision then.
+    /// Carries out the changes. Returns whether no other program has published meanwhile; `at` is the last revision
+    /// then.
     async fn commit(&self, published: &Published, changes: Changes, at: &mut Revision) -> Result<bool, WorldError> {
         let mut condition = published.condition();
         for writes in changes.0 {

@@ -51,8 +51,8 @@ impl Site {
         }
     }
 
-    /// Keeps what was read, whatever was known: a store that was made anew begins with small revisions again. What is
-    /// older than what was known comes again by the watch that continues from there.
+    /// Keeps what was read, whatever was known: a store that has lost its data begins with small revisions again. If it
+    /// is older than what was known, the watch that continues from there has the rest.
     pub(crate) fn replace(&self, snapshot: Snapshot) {
         *self.known() = snapshot;
     }

@@ -106,8 +106,8 @@ impl Etcd {
         })
     }
 
-    /// A connection to a server that answers, and its number. It is made when it is first used, and with the next server
-    /// after it was lost.
+    /// A connection to a server that answers, and its number. It is made when it is first used, and with the next
+    /// server after it was lost.
     pub(super) async fn client(&self) -> Result<(Client, u64), String> {
         if let Some(problem) = self.problem() {
             return Err(problem.to_string());
