@@ -102,7 +102,7 @@ impl Published {
     /// The changes that make the exports what is `wanted`, held by this lease. Without a lease nothing is wanted.
     pub(super) fn changes(&self, wanted: &Wanted, lease: Option<LeaseId>, limits: Limits) -> Changes {
         let mut parts = Parts::default();
-        let next = self.held.values().map(Held::last).max().unwrap_or_default() + 1;
+        let next = self.held.values().map(Held::last).max().unwrap_or_default().saturating_add(1);
         let no_held = Held::default();
         let places: BTreeSet<&ExportPlace> = self.held.keys().chain(wanted.keys()).collect();
         for place in places {
