@@ -54,11 +54,24 @@ fn code(error: &Error) -> Option<i32> {
     }
 }
 
+/// The error in words. A status shows its cause in a form for programmers only.
+pub(super) fn words(error: &Error) -> String {
+    let Error::GRpcStatus(status) = error else { return error.to_string() };
+    let mut innermost: Option<&dyn std::error::Error> = std::error::Error::source(status);
+    while let Some(source) = innermost.and_then(std::error::Error::source) {
+        innermost = Some(source);
+    }
+    match innermost {
+        Some(source) => format!("{}: {source}", status.message()),
+        None => status.message().to_owned(),
+    }
+}
+
 /// The error of the world. Whatever is not certainly refused may have been done.
 pub(super) fn world_error(error: &Error) -> WorldError {
     match code(error) {
-        Some(PERMISSION_DENIED | UNAUTHENTICATED) => WorldError::Denied(error.to_string()),
-        _ => WorldError::Unreachable(error.to_string()),
+        Some(PERMISSION_DENIED | UNAUTHENTICATED) => WorldError::Denied(words(error)),
+        _ => WorldError::Unreachable(words(error)),
     }
 }
 

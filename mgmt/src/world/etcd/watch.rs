@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::resource::{Changes, Entry, Keys, Revision, WorldEvent, WorldWatch};
 use crate::world::etcd::Etcd;
-use crate::world::etcd::member::{ANSWER_BYTES_MAX, entry, revision};
+use crate::world::etcd::member::{ANSWER_BYTES_MAX, entry, revision, words};
 
 /// How many transactions may wait for the reader. The watch of a slower reader is lost.
 const QUEUE_MAX: usize = 1024;
@@ -75,7 +75,7 @@ async fn follow_on(
     after: Revision,
     sender: &mpsc::Sender<WorldEvent>,
 ) -> Result<String, String> {
-    let text = |error: etcd_client::Error| error.to_string();
+    let text = |error: etcd_client::Error| words(&error);
     let begun = tokio::time::timeout(BEGIN_MAX, begin(world, client, &keys, after)).await;
     let (mut stream, is_single) = begun.unwrap_or_else(|_| Err(format!("no answer within {BEGIN_MAX:?}")))?;
     let mut kept = Kept { keys, done: after, changes: BTreeMap::new() };
@@ -123,7 +123,7 @@ async fn follow_on(
 
 /// Begins to watch all keys. The second part: whether they are one range for etcd.
 async fn begin(world: &Etcd, client: Client, keys: &[Keys], after: Revision) -> Result<(WatchStream, bool), String> {
-    let text = |error: etcd_client::Error| error.to_string();
+    let text = |error: etcd_client::Error| words(&error);
     let mut client = client.watch_client().max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut ranges: Vec<(String, Vec<u8>)> = keys.iter().map(range).collect();
     if ranges.len() > 1 && !world.reports_progress().await? {

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::resource::{Member, World};
 use crate::world::etcd::address::{EtcdError, check};
-use crate::world::etcd::member::{ANY_KEY, EtcdMember};
+use crate::world::etcd::member::{ANY_KEY, EtcdMember, words};
 
 /// How long a server may take until it answers for the first time.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
@@ -139,13 +139,13 @@ impl Etcd {
             None => options,
         };
         let client = Client::connect([address], Some(options)).await;
-        let client = client.map_err(|error| error.to_string())?;
+        let client = client.map_err(|error| words(&error))?;
         // The connection is made with the first question.
         client
             .kv_client()
             .get(ANY_KEY, Some(GetOptions::new().with_count_only()))
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| words(&error))?;
         Ok(client)
     }
 
@@ -163,7 +163,7 @@ impl Etcd {
     pub(super) async fn reports_progress(&self) -> Result<bool, String> {
         let ask = || async {
             let (client, _) = self.client().await?;
-            let status = client.maintenance_client().status().await.map_err(|error| error.to_string())?;
+            let status = client.maintenance_client().status().await.map_err(|error| words(&error))?;
             let is_new = has_sound_progress(status.version());
             if !is_new {
                 let version = status.version();
