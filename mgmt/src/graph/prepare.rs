@@ -400,7 +400,7 @@ pub(crate) fn alone(config: GraphConfig, settings: &Settings, host: &str) -> Res
     }
     check_exchange(&config)?;
     let none = Offers::default();
-    let offers = if settings.is_noop() { none } else { none.with_own(host, &config.exports) };
+    let offers = if settings.is_noop() { none } else { none.with_own(host, &config) };
     Ok(resolve(&config, &offers, &BTreeMap::new()))
 }
 

@@ -5,6 +5,8 @@ mod name;
 mod number;
 mod owed;
 mod paint;
+mod pattern;
+mod percent;
 
 pub use escape::{harmless, harmless_in_colour, in_json, in_one_line, is_hidden, shortened};
 pub use name::{KindName, NameError, ResourceId};
@@ -12,3 +14,5 @@ pub use number::{Generation, Node, Place, Ticket, Time};
 pub use owed::JournalOp;
 pub(crate) use paint::Shown;
 pub use paint::{Painted, Palette, Role};
+pub(crate) use pattern::is_like;
+pub(crate) use percent::{percent_decoded, percent_encoded};

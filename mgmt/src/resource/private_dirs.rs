@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::id::ResourceId;
+use crate::id::{ResourceId, percent_decoded, percent_encoded};
 use crate::resource::digest::digest_of;
 use crate::resource::record::RECORDS;
 use crate::sys::fs::WriteFs;
@@ -185,16 +185,7 @@ fn below(dir: &Path) -> Vec<(String, PathBuf)> {
 /// becomes `%` and two digits. The result is never empty, `.` or `..`, contains no slash, and has at most
 /// `NAME_BYTES_MAX` bytes.
 fn encode(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for (at, c) in name.char_indices() {
-        let stays = c.is_alphanumeric() || "_-+@,=:~".contains(c) || (c == '.' && at > 0);
-        if stays {
-            text.push(c);
-            continue;
-        }
-        let mut bytes = [0; 4];
-        c.encode_utf8(&mut bytes).bytes().for_each(|byte| text.push_str(&format!("%{byte:02X}")));
-    }
+    let text = percent_encoded(name, |at, c| c.is_alphanumeric() || "_-+@,=:~".contains(c) || (c == '.' && at > 0));
     if text.is_empty() {
         return "%".to_owned();
     }
@@ -212,22 +203,7 @@ fn encode(name: &str) -> String {
 
 /// The name with this encoded form; `None` if there is none, or if the name was cut.
 fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        if *byte != b'%' {
-            bytes.push(*byte);
-            continue;
-        }
-        if bytes.is_empty() && rest.is_empty() {
-            break;
-        }
-        let (digits, after) = rest.split_at_checked(2)?;
-        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-        rest = after;
-    }
-    let name = String::from_utf8(bytes).ok()?;
+    let name = if text == "%" { String::new() } else { percent_decoded(text)? };
     (encode(&name) == text).then_some(name)
 }
 

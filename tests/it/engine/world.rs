@@ -418,6 +418,29 @@ async fn what_a_short_run_exports_is_published_before_it_ends() {
     assert!(values.len() == 1 && values[0].contains("two"), "{values:?}");
 }
 
+#[tokio::test]
+async fn the_end_of_an_engine_waits_a_moment_for_a_world_that_is_away() {
+    let world = Embedded::new();
+    world.cut("web1");
+    let exporter = start(&world, "web1", exporting(&[("/x/a", "one")])).await;
+    let back = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        world.mend("web1");
+    };
+    let (ended, ()) = tokio::join!(exporter.stop(), back);
+    ended.unwrap();
+    assert_eq!(world.revision().0, 1);
+    // Not for ever, and not if it has nothing to export.
+    world.cut("web1");
+    for (exports, least, most) in [(&[("/x/a", "two")][..], 1500, 20_000), (&[], 0, 1500)] {
+        let exporter = start(&world, "web1", exporting(exports)).await;
+        let began = std::time::Instant::now();
+        exporter.stop().await.unwrap();
+        let took = began.elapsed().as_millis();
+        assert!((least..most).contains(&took), "{took} ms with {} exports", exports.len());
+    }
+}
+
 /// A file with the highest number of those that were declared for it.
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[resource(kind = "quota", unwatched)]

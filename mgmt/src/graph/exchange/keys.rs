@@ -8,6 +8,7 @@
 
 use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::export::Export;
+use crate::id::{percent_decoded, percent_encoded};
 use crate::resource::Keys;
 
 const EXPORTS: &str = "/mgmt/exports/";
@@ -15,34 +16,14 @@ const EXPORTERS: &str = "/mgmt/exporters/";
 /// The addressee of what is for all hosts. No host has this name in a key, since `*` is escaped there.
 pub(super) const ALL: &str = "*";
 
-/// The text without characters that have a meaning in a key: each byte of them is `%` and two digits.
+/// The text without characters that have a meaning in a key.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b':' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+    percent_encoded(text, |_, c| c.is_ascii_alphanumeric() || "._-:".contains(c))
 }
 
 /// The text that was escaped; `None`: it is not in the form that [`escaped`] writes.
 fn plain(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            _ => byte,
-        });
-    }
-    let plain = String::from_utf8(bytes).ok()?;
-    // One text has one key.
-    (escaped(&plain) == text).then_some(plain)
+    percent_decoded(text).filter(|plain| escaped(plain) == text)
 }
 
 fn addressee(to: Option<&str>) -> String {

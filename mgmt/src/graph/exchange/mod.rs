@@ -8,7 +8,6 @@ mod entry;
 mod export;
 mod keys;
 mod offers;
-mod pattern;
 mod resolve;
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,14 @@
 //! What a host knows of the exports that it may collect.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::graph::config::GraphConfig;
 use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::entry::written;
 use crate::graph::exchange::export::Export;
 use crate::graph::exchange::keys::ExportKey;
-use crate::graph::exchange::pattern::any_matches;
+use crate::id::is_like;
 
 /// One export: in the order in which resources are collected.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,10 +60,12 @@ impl Offers {
         offers
     }
 
-    /// With what this host exports now, which the world may not have yet.
-    pub(crate) fn with_own(mut self, host: &str, exports: &[Export]) -> Offers {
+    /// With what this host exports now, which the world may not have yet, of the kinds that it collects.
+    pub(crate) fn with_own(mut self, host: &str, declared: &GraphConfig) -> Offers {
         self.all.retain(|offer, _| offer.host != host);
-        for export in exports.iter().filter(|export| export.is_for(host)) {
+        let kinds: HashSet<&str> = declared.collects.iter().map(|rule| rule.kind.spec.kind).collect();
+        let is_offered = |export: &&Export| kinds.contains(export.vertex.resource.spec().kind) && export.is_for(host);
+        for export in declared.exports.iter().filter(is_offered) {
             let (spec, name) = (export.vertex.resource.spec(), export.vertex.resource.name());
             let offer = OfferKey { kind: spec.kind.to_owned(), host: host.to_owned(), name: name.to_owned() };
             // What can't be written is refused before.
@@ -83,8 +86,8 @@ impl Offers {
         for (offer, bytes) in &self.all {
             let fits = |(_, rule): &(u32, &Collect)| {
                 rule.kind.spec.kind == offer.kind
-                    && any_matches(&rule.from, &offer.host)
-                    && any_matches(&rule.named, &offer.name)
+                    && is_like_any(&rule.from, &offer.host)
+                    && is_like_any(&rule.named, &offer.name)
             };
             let mut fitting = (0u32..).zip(rules).filter(fits).map(|(n, _)| n);
             taken.extend(fitting.next().map(|rule| (rule, offer.clone(), Arc::clone(bytes))));
@@ -94,6 +97,11 @@ impl Offers {
         }
         (taken, twice)
     }
+}
+
+/// Whether a text fits one of the patterns; without patterns, any text does.
+fn is_like_any(patterns: &[String], text: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| is_like(pattern, text))
 }
 
 /// The number up to which exports count. One that can't be read lets none count.

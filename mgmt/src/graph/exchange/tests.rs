@@ -1,4 +1,4 @@
-//! The keys of exports, and the patterns of rules.
+//! The keys of exports, and what becomes of offers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,33 +8,9 @@ use proptest::prelude::*;
 use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::keys::{ExportKey, export_key, number_key};
 use crate::graph::exchange::offers::Offers;
-use crate::graph::exchange::pattern::matches;
 use crate::graph::exchange::resolve::{Resolution, resolve};
 use crate::graph::{GraphConfig, validate};
 use crate::resource::{ApplyCx, Change, CheckCx, Converge, Kind, Origin, Result};
-
-#[test]
-fn patterns_match_whole_names() {
-    for (pattern, text, is_match) in [
-        ("*", "", true),
-        ("*", "/a/b", true),
-        ("", "", true),
-        ("", "a", false),
-        ("/etc/*.conf", "/etc/a.b.conf", true),
-        ("/etc/*.conf", "/etc/a.conf.d", false),
-        ("web?", "web1", true),
-        ("web?", "web", false),
-        ("web?", "webä", true),
-        ("*a*b*", "xaxbx", true),
-        ("*a*b*", "xbxax", false),
-        ("a", "ab", false),
-        ("[ab]", "a", false),
-    ] {
-        assert_eq!(matches(pattern, text), is_match, "{pattern} {text}");
-    }
-    // Not one that takes for ever.
-    assert!(!matches(&"*a".repeat(50), &"a".repeat(49).repeat(40).replace("aa", "ab")));
-}
 
 #[test]
 fn keys_are_in_the_documented_places() {
@@ -141,17 +117,5 @@ proptest! {
         let key = export_key(&place, &host, &name, number);
         prop_assert!(key.is_ascii() && !key.chars().any(char::is_control));
         prop_assert_eq!(ExportKey::of(&key), Some(ExportKey::Export { place, host, name, number }));
-    }
-
-    #[test]
-    fn a_text_matches_itself_and_itself_with_any_part_replaced(text in "[a-c/]{0,12}", from in 0usize..13, to in 0usize..13) {
-        prop_assert!(matches(&text, &text));
-        let (from, to) = (from.min(text.len()), to.min(text.len()));
-        let (from, to) = (from.min(to), from.max(to));
-        let pattern = format!("{}*{}", &text[..from], &text[to..]);
-        prop_assert!(matches(&pattern, &text), "{}", pattern);
-        prop_assert!(matches(&"?".repeat(text.len()), &text));
-        let longer = format!("{text}x");
-        prop_assert!(!matches(&text, &longer));
     }
 }

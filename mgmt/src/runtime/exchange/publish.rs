@@ -79,12 +79,31 @@ async fn publish_until(
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            changed = in_force.changed() => if changed.is_err() { return },
-            // A renewal is done by publishing.
-            () = again => if published.is_ok() { contested.succeeded() },
-            why = contest(&mut watch) => rest = Some(contested.failed(&why)),
-            _ = quits.wait_for(Option::is_some) => if !in_force.has_changed().unwrap_or(false) { return },
+        let is_ending = tokio::select! {
+            changed = in_force.changed() => match changed {
+                Ok(()) => false,
+                Err(_) => return,
+            },
+            () = again => {
+                // A renewal is done by publishing.
+                if published.is_ok() {
+                    contested.succeeded();
+                }
+                false
+            }
+            why = contest(&mut watch) => {
+                rest = Some(contested.failed(&why));
+                false
+            }
+            _ = quits.wait_for(Option::is_some) => true,
+        };
+        if !is_ending || in_force.has_changed().unwrap_or(false) {
+            continue;
+        }
+        match pause {
+            // What is not published yet is tried again, until the time of the end is over.
+            Some(pause) if published.is_err() && !exports.is_empty() => tokio::time::sleep(pause).await,
+            _ => return,
         }
     }
 }

@@ -41,7 +41,7 @@ impl Preparing {
     /// what it exported before is collected.
     pub(super) fn offers(&self, declared: &GraphConfig) -> Offers {
         let offers = self.site.offers();
-        if self.settings.is_noop() { offers } else { offers.with_own(&self.site.host, &declared.exports) }
+        if self.settings.is_noop() { offers } else { offers.with_own(&self.site.host, declared) }
     }
 
     /// The graph, ready for this host, with what it collects of these offers.
