@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::graph::{End, GraphConfig, Vertex};
+use crate::graph::{End, GraphConfig, Link, Vertex};
 use crate::resource::{Backoff, FieldSpec, Format, Join, Meta, SECRET_PLACEHOLDER, Seconds};
 use crate::resources::Exec;
 
@@ -76,7 +76,7 @@ fn variables(config: &GraphConfig) -> Vec<Option<String>> {
     for edge in &config.edges {
         (needed[edge.from as usize], needed[edge.to as usize]) = (true, true);
     }
-    for (from, _) in config.links.iter().flat_map(|link| &link.sources) {
+    for (from, _) in config.all_links().flat_map(|(link, _)| &link.sources) {
         needed[*from as usize] = true;
     }
     for edge in &config.awaited {
@@ -124,7 +124,8 @@ impl Writer<'_> {
 
     fn resource(&mut self, place: usize) -> Result<(), String> {
         let at = u32::try_from(place).unwrap_or(u32::MAX);
-        let mut expression = self.expression(&self.config.vertices[place], Some(at))?;
+        let links: Vec<&Link> = self.config.links.iter().filter(|link| link.to == at).collect();
+        let mut expression = self.expression(&self.config.vertices[place], &links)?;
         expression.setters.extend(self.early_edges(at));
         let bind = self.variables[place].as_ref().filter(|_| self.is_named_later(at));
         let bind = bind.map_or(String::new(), |name| format!("let {name} = "));
@@ -150,20 +151,23 @@ impl Writer<'_> {
         }
     }
 
-    /// The resource as an expression. `at`: its index, if it is in the graph.
-    pub(super) fn expression(&self, vertex: &Vertex, at: Option<u32>) -> Result<Expression, String> {
+    /// The resource as an expression, with what it receives.
+    pub(super) fn expression(&self, vertex: &Vertex, links: &[&Link]) -> Result<Expression, String> {
         let (spec, id) = (vertex.resource.spec(), vertex.id());
         if crate::gapi::builtin_kinds().get(spec.kind).is_none() {
             return Err(format!("{id}: this build has no kind `{}`, so it has no form in Rust", spec.kind));
         }
-        let wired = at.map_or(Vec::new(), |at| self.config.wired(at));
+        let wired: Vec<u8> = links.iter().map(|link| link.field).collect();
         let data = vertex.resource.to_data(&wired).map_err(|problem| format!("{id}: {problem}"))?;
         let (mut required, mut setters) = (Vec::new(), Vec::new());
         for (number, field) in (0u8..).zip(spec.fields) {
-            let value = match data.get(field.name) {
-                _ if wired.contains(&number) => self.received(at.unwrap_or_default(), number)?,
-                Some(json) => literal(field, json).map_err(|problem| format!("{id}: `{}`: {problem}", field.name))?,
-                None => continue,
+            let link = links.iter().find(|link| link.field == number);
+            let value = match (link, data.get(field.name)) {
+                (Some(link), _) => self.received(link, field)?,
+                (None, Some(json)) => {
+                    literal(field, json).map_err(|problem| format!("{id}: `{}`: {problem}", field.name))?
+                }
+                (None, None) => continue,
             };
             if field.required { required.push(value) } else { setters.push(format!("{}({value})", setter(field.name))) }
         }
@@ -185,14 +189,14 @@ impl Writer<'_> {
         });
         let end = End::Vertex(place);
         let awaited = self.config.awaited.iter().any(|edge| edge.from == end || edge.to == end);
-        edges || awaited || self.config.links.iter().any(|link| link.sources.iter().any(|(from, _)| *from == place))
+        let mut links = self.config.all_links();
+        edges || awaited || links.any(|(link, _)| link.sources.iter().any(|(from, _)| *from == place))
     }
 
-    fn received(&self, place: u32, field: u8) -> Result<String, String> {
-        let link = self.config.links.iter().find(|link| link.to == place && link.field == field);
-        let Some(link) = link.filter(|link| !link.wire.closure) else {
+    fn received(&self, link: &Link, field: &FieldSpec) -> Result<String, String> {
+        if link.wire.closure {
             return Err("a closure can't be written back as Rust".to_owned());
-        };
+        }
         let spec = |(from, port): &(u32, u8)| {
             &self.config.vertices[*from as usize].resource.spec().outputs[usize::from(*port)]
         };
@@ -201,7 +205,6 @@ impl Writer<'_> {
         Ok(match &link.wire.join {
             Join::One => {
                 let sends_any = link.sources.first().is_some_and(|source| spec(source).type_name == "Any");
-                let field = &self.config.vertices[place as usize].resource.spec().fields[usize::from(field)];
                 let is_other = sends_any && field.format != Format::Any;
                 let to = if is_other { format!(".to::<{}>()", field.type_name) } else { String::new() };
                 outputs.concat() + &to

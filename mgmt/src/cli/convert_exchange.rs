@@ -10,7 +10,8 @@ impl Writer<'_> {
     pub(super) fn exchange(&mut self) -> Result<(), String> {
         let config = self.config;
         for export in &config.exports {
-            let expression = self.expression(&export.vertex, None)?;
+            let links: Vec<_> = export.links.iter().collect();
+            let expression = self.expression(&export.vertex, &links)?;
             let to = export.to.as_ref().map_or(String::new(), |to| format!(".to({to:?})"));
             self.add("g.export", &expression, &to);
         }

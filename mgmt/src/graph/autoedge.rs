@@ -1,6 +1,8 @@
 //! The pass that makes edges of what resources own, provide and need.
 
+use std::any::TypeId;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -65,13 +67,37 @@ struct Search<'a, 'g> {
     vertices: &'g [Vertex],
     coming: &'a HashMap<u32, Vec<u8>>,
     places: Places<'g>,
-    /// The providers of each key.
-    providers: HashMap<Key, Vec<u32>>,
+    /// The providers of keys, by the type of the key.
+    providers: HashMap<TypeId, Providers>,
     found: Vec<Candidate>,
     reasons: Reasons,
     warnings: Vec<Problem>,
     /// What lies in a directory that another resource removes, by that resource.
     doomed: BTreeMap<u32, Doomed>,
+}
+
+/// What resources provide, of one type of keys. Packages provide very many, for which few graphs ask.
+#[derive(Default)]
+struct Providers {
+    all: Vec<(Key, u32)>,
+    by_key: OnceCell<HashMap<Key, Vec<u32>>>,
+}
+
+impl Providers {
+    /// The resources that provide the key.
+    fn of(&self, key: &Key) -> &[u32] {
+        let by_key = self.by_key.get_or_init(|| {
+            let mut by_key: HashMap<Key, Vec<u32>> = HashMap::with_capacity(self.all.len());
+            for (key, at) in &self.all {
+                let providers = by_key.entry(key.clone()).or_default();
+                if providers.last() != Some(at) {
+                    providers.push(*at);
+                }
+            }
+            by_key
+        });
+        by_key.get(key).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Texts, each once.
@@ -116,18 +142,13 @@ const INQUIRY: u8 = 2;
 impl<'a, 'g> Search<'a, 'g> {
     fn new(graph: &'a PassGraph<'g>) -> Search<'a, 'g> {
         let (vertices, coming, index) = (graph.vertices(), graph.coming(), graph.index());
-        let mut providers: HashMap<Key, Vec<u32>> = HashMap::new();
+        let mut providers: HashMap<TypeId, Providers> = HashMap::new();
         let mut others: Vec<(PathBuf, Claims)> = Vec::new();
         for at in graph.related() {
             for uid in graph.provided_by(at) {
                 match uid {
                     Uid::Path(path) => others.push((path, Claims { owners: Vec::new(), providers: vec![at] })),
-                    Uid::Key(key) => {
-                        let all = providers.entry(key).or_default();
-                        if all.last() != Some(&at) {
-                            all.push(at);
-                        }
-                    }
+                    Uid::Key(key) => providers.entry(key.sort()).or_default().all.push((key, at)),
                 }
             }
         }
@@ -268,6 +289,8 @@ impl<'a, 'g> Search<'a, 'g> {
         let mut others = Vec::new();
         match &need.uid {
             Uid::Key(key) => self.of_key(key, at, need.before, &mut others),
+            // Of a package with many files, few have such a name. A path keeps its last component wherever it leads.
+            Uid::Path(path) if need.reach == Reach::Exact && !self.places.has_name(path) => {}
             Uid::Path(path) => {
                 // What is owned is known by its real path too.
                 if let Some(real) = self.graph.host().real(path) {
@@ -294,8 +317,8 @@ impl<'a, 'g> Search<'a, 'g> {
         // What must come later may also remove the thing.
         let counts = |other: &u32| if before { self.graph.may_have_edges(*other) } else { self.makes(*other) };
         others.extend(self.graph.index().key_owner(key).filter(|owner| *owner != at && counts(owner)));
-        let providers = self.providers.get(key).into_iter().flatten().copied();
-        others.extend(providers.filter(|other| *other != at && self.graph.may_have_edges(*other)));
+        let providers = self.providers.get(&key.sort()).map_or(&[][..], |providers| providers.of(key));
+        others.extend(providers.iter().copied().filter(|other| *other != at && self.graph.may_have_edges(*other)));
     }
 
     fn of_path(&self, path: &Path, at: u32, need: &Need, others: &mut Vec<u32>) {

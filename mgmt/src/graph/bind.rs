@@ -75,9 +75,20 @@ impl Binder<'_> {
 
     fn export(&mut self, data: &ExportData) {
         let id = ResourceId::new(&data.resource.kind, data.resource.name.clone());
-        if let Some(vertex) = self.made(&id, &data.resource, &[]) {
-            self.config.exports.push(Export { vertex, to: data.to.clone() });
+        let field = |send: &SendData| self.kinds.get(&data.resource.kind)?.spec.field(&send.field);
+        let wired: Vec<u8> = data.sends.iter().filter_map(field).collect();
+        let vertex = self.made(&id, &data.resource, &wired);
+        let mut links = Vec::new();
+        for send in &data.sends {
+            if send.to != id {
+                let message = format!("a send to {} among those of {id}, which is exported", send.to);
+                self.say(message, &origin_from(send.origin.as_ref()));
+            } else {
+                links.extend(self.received(send).map(|(sources, field, wire)| Link { to: 0, field, sources, wire }));
+            }
         }
+        let Some(vertex) = vertex else { return };
+        self.config.exports.push(Export { links, ..Export::new(vertex, data.to.clone()) });
     }
 
     fn rule(&mut self, data: &CollectData) {
@@ -149,30 +160,45 @@ impl Binder<'_> {
     fn send(&mut self, data: &SendData) {
         let origin = origin_from(data.origin.as_ref());
         let to = self.place(&data.to, "a send to", &origin);
+        let received = self.received(data);
+        let (Some(Some(to)), Some((sources, field, wire))) = (to, received) else { return };
+        for (from, _) in &sources {
+            if self.pairs.insert((*from, to)) {
+                let origin = origin.clone();
+                self.config.edges.push(Edge { from: *from, to, notify: false, name: None, origin });
+            }
+        }
+        self.config.links.push(Link { to, field, sources, wire });
+    }
+
+    /// The senders with their outputs, the field that receives, and the wire between them. `None`: something is wrong,
+    /// which has been reported.
+    fn received(&mut self, data: &SendData) -> Option<(Vec<(u32, u8)>, u8, Wire)> {
+        let origin = origin_from(data.origin.as_ref());
         let has_names = data.names.len() == data.from.len();
-        match data.from.len() {
-            _ if data.closure => return self.say(closure_text(data), &origin),
-            0 => return self.say(format!("a send to `{}` of {} without a sender", data.field, data.to), &origin),
-            1 => {}
-            _ if !data.list && !has_names => return self.say(closure_text(data), &origin),
-            _ => {}
+        let wrong = match data.from.len() {
+            _ if data.closure => Some(closure_text(data)),
+            0 => Some(format!("a send to `{}` of {} without a sender", data.field, data.to)),
+            1 => None,
+            _ if !data.list && !has_names => Some(closure_text(data)),
+            _ => None,
+        };
+        if let Some(wrong) = wrong {
+            self.say(wrong, &origin);
+            return None;
         }
         let from: Vec<_> = data.from.iter().map(|(id, _)| self.place(id, "a send from", &origin)).collect();
         let spec_of = |id: &ResourceId| self.kinds.get(id.kind.as_str()).map(|kind| kind.spec);
-        let (Some(to), Some(from)) = (to, from.into_iter().collect::<Option<Vec<_>>>()) else { return };
-        let specs: Option<Vec<_>> = data.from.iter().map(|(id, _)| spec_of(id)).collect();
-        let (Some(specs), Some(receiver)) = (specs, spec_of(&data.to)) else { return };
-        let (ports, field, wire) = match wired(&specs, receiver, data, origin.clone()) {
-            Ok(wired) => wired,
-            Err(message) => return self.say(message, &origin),
-        };
-        let (Some(to), Some(from)) = (to, from.into_iter().collect::<Option<Vec<_>>>()) else { return };
-        let sources = from.iter().copied().zip(ports).collect();
-        self.config.links.push(Link { to, field, sources, wire });
-        for from in from {
-            if self.pairs.insert((from, to)) {
-                let origin = origin.clone();
-                self.config.edges.push(Edge { from, to, notify: false, name: None, origin });
+        let from = from.into_iter().collect::<Option<Vec<_>>>()?;
+        let specs = data.from.iter().map(|(id, _)| spec_of(id)).collect::<Option<Vec<_>>>()?;
+        match wired(&specs, spec_of(&data.to)?, data, origin.clone()) {
+            Ok((ports, field, wire)) => {
+                let from = from.into_iter().collect::<Option<Vec<_>>>()?;
+                Some((from.into_iter().zip(ports).collect(), field, wire))
+            }
+            Err(message) => {
+                self.say(message, &origin);
+                None
             }
         }
     }

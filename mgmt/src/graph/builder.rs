@@ -10,7 +10,9 @@ use crate::graph::exchange::{AwaitedEdge, Collect, Collected, End, Export, Expor
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::validate;
 use crate::id::ResourceId;
-use crate::resource::{AnyResource as _, Converge, Declare, Handle, IntoNodes, Kind, Meta, NodeRef, NodeSort, Origin};
+use crate::resource::{
+    AnyResource as _, Converge, Declare, Handle, IntoNodes, Kind, Meta, NodeRef, NodeSort, Origin, Wire,
+};
 
 /// A graph under construction: resources are added, and their references to one another become edges.
 ///
@@ -62,14 +64,20 @@ impl Graph {
             let (from, to) = if edge.other_first { (edge.other, this) } else { (this, edge.other) };
             self.edge(from, to, edge.notify, edge.origin);
         }
-        for (field, wire) in draft.wires {
+        let links = self.links(index, draft.wires);
+        self.config.links.extend(links);
+        D::handle(NodeRef { graph: self.number, index, sort: NodeSort::Resource })
+    }
+
+    /// The links of a resource's fields that receive.
+    fn links(&mut self, to: u32, wires: Vec<(u8, Wire)>) -> Vec<Link> {
+        let mut links = Vec::with_capacity(wires.len());
+        for (field, wire) in wires {
             let sources: Option<Vec<_>> =
                 wire.sources.iter().map(|source| Some((self.own(source.node, &wire.origin)?, source.port))).collect();
-            if let Some(sources) = sources {
-                self.config.links.push(Link { to: index, field, sources, wire });
-            }
+            links.extend(sources.map(|sources| Link { to, field, sources, wire }));
         }
-        D::handle(NodeRef { graph: self.number, index, sort: NodeSort::Resource })
+        links
     }
 
     fn next_index(&mut self, origin: &Origin) -> u32 {
@@ -141,15 +149,18 @@ impl Graph {
     /// Exports a resource: other hosts can [`collect`](Graph::collect) it. It does not run here, unless this host
     /// collects it too. With `.to(["web1"])` only that host can; otherwise all can.
     ///
-    /// A secret does not travel, and a field of an exported resource can't receive its value; such a graph is refused.
-    /// What is exported stays exported when the program ends, until it runs with a graph that no longer exports it, or
-    /// until [`export_ttl`](crate::runtime::Builder::export_ttl) has passed.
+    /// A field can receive its value from a resource of this graph: the export is then published once that is known,
+    /// and again when it changes. A secret does not travel; such a graph is refused. What is exported stays exported
+    /// when the program ends, until it runs with a graph that no longer exports it, or until
+    /// [`export_ttl`](crate::runtime::Builder::export_ttl) has passed.
     ///
     /// ```
     /// # use mgmt::prelude::*;
     /// # let mut g = Graph::new("web");
     /// g.export(Line::new("10.0.0.1 web1", "/etc/hosts"));
     /// g.export(File::new("/etc/monitor.d/web1").content("port 80\n")).to(["monitor1", "monitor2"]);
+    /// let key = g.add(Exec::new("key").cmd("cat /etc/ssh/ssh_host_ed25519_key.pub"));
+    /// g.export(File::new("/etc/keys.d/web1").content(key.stdout()));
     /// ```
     pub fn export<D: Declare>(&mut self, declared: D) -> Exporting<'_> {
         let (resource, draft) = declared.finish();
@@ -160,16 +171,10 @@ impl Graph {
             );
             self.problems.push(Problem::new(message, draft.origin.clone()));
         }
-        if !draft.wires.is_empty() {
-            let message = format!(
-                "{id}, which is exported, receives a value: give its fields values that are known here and now"
-            );
-            self.problems.push(Problem::new(message, draft.origin.clone()));
-        }
         let meta = (draft.meta != self.default_meta).then(|| Arc::new(draft.meta));
         let vertex = Vertex::new(resource.erased(), meta, draft.origin);
-        let index = self.config.exports.len();
-        self.config.exports.push(Export { vertex, to: None });
+        let (index, links) = (self.config.exports.len(), self.links(0, draft.wires));
+        self.config.exports.push(Export { links, ..Export::new(vertex, None) });
         Exporting { graph: self, index, _private: PhantomData }
     }
 

@@ -127,6 +127,14 @@ impl GraphConfig {
         !(self.exports.is_empty() && self.collects.is_empty() && self.awaited.is_empty())
     }
 
+    /// All links, each with what receives: a resource of the graph or an export. `None`: it is not in the graph.
+    pub(crate) fn all_links(&self) -> impl Iterator<Item = (&Link, Option<&Vertex>)> {
+        let of_exports =
+            self.exports.iter().flat_map(|export| export.links.iter().zip(std::iter::repeat(&export.vertex)));
+        let own = self.links.iter().map(|link| (link, self.vertices.get(link.to as usize)));
+        own.chain(of_exports.map(|(link, vertex)| (link, Some(vertex))))
+    }
+
     /// The resources of a kind, in the order in which they were declared.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Vertex> + 'a {
         self.vertices.iter().filter(move |vertex| vertex.resource.spec().kind == kind)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
-use crate::graph::config::{GraphConfig, Vertex};
+use crate::graph::config::{GraphConfig, Link, Vertex};
 use crate::graph::exchange::{AwaitedData, CollectData, ExportData, exchange_data};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::places_exist;
@@ -207,7 +207,7 @@ impl GraphConfig {
         for link in &self.links {
             wired.entry(link.to).or_default().push(link.field);
         }
-        places_exist(self, &mut problems);
+        let is_placed = places_exist(self, &mut problems);
         let mut resources = Vec::with_capacity(self.vertices.len());
         for (n, vertex) in (0u32..).zip(&self.vertices) {
             match vertex_data(vertex, wired.get(&n).map_or(&[], Vec::as_slice)) {
@@ -215,7 +215,10 @@ impl GraphConfig {
                 Err(problem) => problems.push(problem),
             }
         }
-        let (exports, collects, awaited) = exchange_data(self, &mut problems);
+        let (exports, collects, awaited) = match is_placed {
+            true => exchange_data(self, &mut problems),
+            false => Default::default(),
+        };
         Problems(problems).into_result()?;
         let id = |n: u32| self.vertices[n as usize].id();
         let edges = self.edges.iter().map(|edge| EdgeData {
@@ -226,19 +229,23 @@ impl GraphConfig {
             origin: origin_text(&edge.origin),
             automatic: matches!(edge.origin, Origin::Pass(_)),
         });
-        let sends = self.links.iter().map(|link| SendData {
-            from: link
-                .sources
-                .iter()
-                .map(|(from, port)| {
-                    (
-                        id(*from),
-                        self.vertices[*from as usize].resource.spec().outputs[usize::from(*port)].name.to_owned(),
-                    )
-                })
-                .collect(),
-            to: id(link.to),
-            field: self.vertices[link.to as usize].resource.spec().fields[usize::from(link.field)].name.to_owned(),
+        let sends = self.links.iter().map(|link| self.send_data(link, &self.vertices[link.to as usize]));
+        let (edges, sends, groups) = (edges.collect(), sends.collect(), Vec::new());
+        Ok(GraphData { graph: self.name.clone(), resources, edges, sends, groups, exports, collects, awaited })
+    }
+}
+
+impl GraphConfig {
+    /// What this resource receives, as data. The ends exist.
+    pub(super) fn send_data(&self, link: &Link, to: &Vertex) -> SendData {
+        let output = |(from, port): &(u32, u8)| {
+            let from = &self.vertices[*from as usize];
+            (from.id(), from.resource.spec().outputs[usize::from(*port)].name.to_owned())
+        };
+        SendData {
+            from: link.sources.iter().map(output).collect(),
+            to: to.id(),
+            field: to.resource.spec().fields[usize::from(link.field)].name.to_owned(),
             closure: link.wire.closure,
             list: link.wire.join == Join::List,
             names: match &link.wire.join {
@@ -246,9 +253,7 @@ impl GraphConfig {
                 _ => Vec::new(),
             },
             origin: origin_text(&link.wire.origin),
-        });
-        let (edges, sends, groups) = (edges.collect(), sends.collect(), Vec::new());
-        Ok(GraphData { graph: self.name.clone(), resources, edges, sends, groups, exports, collects, awaited })
+        }
     }
 }
 

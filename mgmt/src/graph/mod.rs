@@ -39,8 +39,8 @@ pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 pub use exchange::{AwaitedData, CollectData, EndData, ExportData};
 pub use exchange::{AwaitedEdge, Collect, Collected, CollectedOne, End, Export, Exporting};
 pub(crate) use exchange::{
-    ExportKey, ExportPlace, Offers, check_exchange, export_key, export_number, exporter_key, exports_of, number_key,
-    resolve, spoilers, wanted_keys,
+    ExportKey, ExportPlace, Offers, Taken, check_exchange, export_key, export_number, exporter_key, exports_of,
+    number_key, resolve, spoilers, wanted_keys,
 };
 pub(crate) use former::Former;
 pub use grouping::{AutoGroups, GroupGraph, Grouping};

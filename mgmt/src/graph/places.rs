@@ -1,5 +1,8 @@
 //! The paths that the resources of a graph own or provide, each with the nearest of them above it.
 
+use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::graph::index::Index;
@@ -12,6 +15,8 @@ pub(super) struct Places<'a> {
     /// Paths besides those of the index: provided ones, and other spellings of owned ones; sorted, each once.
     others: Vec<(PathBuf, Claims)>,
     places: Vec<Place>,
+    /// The last components of all places, made when they are first needed.
+    names: OnceCell<HashSet<Box<OsStr>>>,
 }
 
 /// The resources that claim a path.
@@ -44,7 +49,7 @@ impl<'a> Places<'a> {
             }
             is_same
         });
-        let mut places = Places { index, others, places: Vec::new() };
+        let mut places = Places { index, others, places: Vec::new(), names: OnceCell::new() };
         places.merge();
         places
     }
@@ -132,6 +137,15 @@ impl<'a> Places<'a> {
     pub(super) fn find(&self, path: &Path) -> Option<u32> {
         let at = self.start(path);
         (at < self.len() && self.path(at) == path).then_some(at)
+    }
+
+    /// Whether a place has the last component of this path.
+    pub(super) fn has_name(&self, path: &Path) -> bool {
+        let names = self.names.get_or_init(|| {
+            let names = (0..self.len()).filter_map(|place| self.path(place).file_name());
+            names.map(Box::from).collect()
+        });
+        path.file_name().is_some_and(|name| names.contains(name))
     }
 
     /// The place of a path, or the nearest one above it.

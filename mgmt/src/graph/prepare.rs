@@ -178,6 +178,8 @@ pub(crate) struct Exchanged {
     pub(crate) declared: Arc<GraphConfig>,
     /// What its rules have taken.
     pub(crate) taken: Taken,
+    /// Distinguishes it from those made before and after.
+    pub(crate) number: u64,
 }
 
 impl Prepared {
@@ -400,7 +402,7 @@ pub(crate) fn alone(config: GraphConfig, settings: &Settings, host: &str) -> Res
     }
     check_exchange(&config)?;
     let none = Offers::default();
-    let offers = if settings.is_noop() { none } else { none.with_own(host, &config) };
+    let offers = if settings.is_noop() { none } else { none.with_own(host, &config, |_| None) };
     Ok(resolve(&config, &offers, &BTreeMap::new()))
 }
 

@@ -394,9 +394,9 @@ pub(crate) fn places_exist(config: &GraphConfig, problems: &mut Vec<Problem>) ->
             }
         }
     }
-    for link in &config.links {
+    for (link, receiver) in config.all_links() {
         let mut say = |message: String| problems.push(Problem::new(message, link.wire.origin.clone()));
-        let Some(receiver) = config.vertices.get(link.to as usize) else {
+        let Some(receiver) = receiver else {
             say("a send to a resource that is not in the graph".to_owned());
             continue;
         };
@@ -418,11 +418,10 @@ pub(crate) fn places_exist(config: &GraphConfig, problems: &mut Vec<Problem>) ->
 
 /// Checks that a field receives from one wire only.
 fn check_receivers(config: &GraphConfig, problems: &mut Vec<Problem>) {
-    let mut first: HashMap<(u32, u8), &Origin> = HashMap::new();
-    for link in &config.links {
-        let origin = &link.wire.origin;
-        if let Some(first) = first.insert((link.to, link.field), origin) {
-            let receiver = &config.vertices[link.to as usize];
+    let mut first: HashMap<(*const Vertex, u8), &Origin> = HashMap::new();
+    for (link, receiver) in config.all_links() {
+        let (Some(receiver), origin) = (receiver, &link.wire.origin) else { continue };
+        if let Some(first) = first.insert((std::ptr::from_ref(receiver), link.field), origin) {
             let field = receiver.resource.spec().fields[usize::from(link.field)].name;
             let message = format!("{}: `{field}` receives twice: leave it to one sender", receiver.id());
             problems.push(Problem::new(message, origin.clone()).also("first", first.clone()));
@@ -432,10 +431,10 @@ fn check_receivers(config: &GraphConfig, problems: &mut Vec<Problem>) {
 
 /// Checks that nothing receives from a hidden resource, which never sends.
 fn check_hidden_senders(config: &GraphConfig, problems: &mut Vec<Problem>) {
-    for link in &config.links {
+    for (link, receiver) in config.all_links() {
+        let Some(receiver) = receiver else { continue };
         let senders = link.sources.iter().map(|(from, _)| &config.vertices[*from as usize]);
         for sender in senders.filter(|sender| sender.is_hidden()) {
-            let receiver = &config.vertices[link.to as usize];
             let field = receiver.resource.spec().fields[usize::from(link.field)].name;
             let message = format!(
                 "{}: `{field}` receives from {}, which is hidden and sends nothing: give `{field}` a value, or hide {} too",

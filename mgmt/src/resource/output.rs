@@ -459,6 +459,11 @@ impl Wire {
         Some(digest_of(&made))
     }
 
+    /// The same wire, which recalls no value of an earlier run: its senders make it again.
+    pub(crate) fn without_recall(self) -> Wire {
+        Wire { recall: |_, _| None, ..self }
+    }
+
     /// A stand-in for a value received in an earlier run, from its digest.
     pub fn recall(&self, digest: Salted) -> Option<FieldValue> {
         (self.recall)(self.sent, digest)

@@ -44,15 +44,22 @@ impl MergedDirs {
 
     /// The path without these symlinks.
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        let rest = |(link, target): &(PathBuf, PathBuf)| Some(join(target, path.strip_prefix(link).ok()?));
+        let rest = |(link, target): &(PathBuf, PathBuf)| Some(join(target, below(path, link)?));
         self.0.iter().find_map(rest).unwrap_or_else(|| path.to_owned())
     }
 
     /// The path as it is, and the others by which these symlinks lead to it.
     pub fn spellings(&self, path: &Path) -> Vec<PathBuf> {
-        let rest = |(link, target): &(PathBuf, PathBuf)| Some(join(link, path.strip_prefix(target).ok()?));
+        let rest = |(link, target): &(PathBuf, PathBuf)| Some(join(link, below(path, target)?));
         std::iter::once(path.to_owned()).chain(self.0.iter().filter_map(rest)).collect()
     }
+}
+
+/// What follows the directory in a path, both in normal form: `Path::strip_prefix` would go through their components.
+fn below<'a>(path: &'a Path, dir: &Path) -> Option<&'a Path> {
+    let rest = path.as_os_str().as_bytes().strip_prefix(dir.as_os_str().as_bytes())?;
+    let rest = if rest.is_empty() { rest } else { rest.strip_prefix(b"/")? };
+    Some(Path::new(OsStr::from_bytes(rest)))
 }
 
 /// Without the slash that `join` leaves at the end if there is no rest.

@@ -75,6 +75,13 @@ impl<K: UidKey> AnyKey for K {
 #[derive(Clone)]
 pub struct Key(Arc<dyn AnyKey>);
 
+impl Key {
+    /// The type of the key.
+    pub(crate) fn sort(&self) -> TypeId {
+        self.0.as_any().type_id()
+    }
+}
+
 impl PartialEq for Key {
     fn eq(&self, other: &Key) -> bool {
         self.0.same(other.0.as_any())

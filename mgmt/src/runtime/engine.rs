@@ -54,6 +54,7 @@ impl<G: Gapi> Builder<G> {
         has_runtime()?;
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
         let prefix = self.options.prefix()?;
+        self.options.preparing.site.runs = true;
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
         let (given, path) = (self.options.prefix.clone(), prefix.path().to_owned());
         let Opened { journal, dirs, existing, records, found } =

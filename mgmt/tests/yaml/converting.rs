@@ -7,7 +7,7 @@ use mgmt::prelude::*;
 use serde_json::Value as Json;
 
 use crate::converted::CONVERTED;
-use crate::kit::{Desk, folder, text};
+use crate::kit::{Desk, folder, forget_origins, text};
 
 /// A graph as data: places and the names of edges aside, and order and double edges, which mean nothing.
 fn data(config: &GraphConfig) -> Json {
@@ -15,10 +15,7 @@ fn data(config: &GraphConfig) -> Json {
     for list in ["resources", "edges", "sends", "exports", "collects", "awaited"] {
         let Some(entries) = data.get_mut(list).and_then(Json::as_array_mut) else { continue };
         for entry in entries.iter_mut() {
-            entry.as_object_mut().unwrap().remove("origin");
-            if let Some(resource) = entry.get_mut("resource") {
-                resource.as_object_mut().unwrap().remove("origin");
-            }
+            forget_origins(entry);
             if list == "edges" || list == "awaited" {
                 entry.as_object_mut().unwrap().remove("name");
             }

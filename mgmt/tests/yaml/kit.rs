@@ -11,6 +11,18 @@ use tempfile::TempDir;
 /// So long a loaded machine may take for anything.
 pub(crate) const LONG: Duration = Duration::from_secs(300);
 
+/// Removes from a part of a graph where it and its parts were declared.
+pub(crate) fn forget_origins(part: &mut serde_json::Value) {
+    match part {
+        serde_json::Value::Object(entries) => {
+            entries.remove("origin");
+            entries.values_mut().for_each(forget_origins);
+        }
+        serde_json::Value::Array(entries) => entries.iter_mut().for_each(forget_origins),
+        _ => {}
+    }
+}
+
 /// A directory, and the program's working directory beside it.
 pub(crate) struct Desk {
     pub(crate) dir: TempDir,

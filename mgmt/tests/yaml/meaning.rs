@@ -8,6 +8,8 @@ use mgmt::prelude::*;
 use mgmt::resource::{Backoff, Meta};
 use serde_json::Value as Json;
 
+use crate::kit::forget_origins;
+
 fn read(text: &str) -> YamlGraph {
     read_yaml("g.yaml", text.as_bytes(), &YamlOptions::default()).unwrap_or_else(|problems| panic!("{problems}"))
 }
@@ -17,10 +19,7 @@ fn data(config: &GraphConfig) -> Json {
     let mut data = serde_json::to_value(config).unwrap();
     for list in ["resources", "edges", "sends", "exports", "collects", "awaited"] {
         for entry in data.get_mut(list).and_then(Json::as_array_mut).into_iter().flatten() {
-            entry.as_object_mut().unwrap().remove("origin");
-            if let Some(resource) = entry.get_mut("resource") {
-                resource.as_object_mut().unwrap().remove("origin");
-            }
+            forget_origins(entry);
             if list == "edges" || list == "awaited" {
                 entry.as_object_mut().unwrap().remove("name");
             }
@@ -363,6 +362,25 @@ collect:
         g.add(File::new("/c"));
         g.collect::<File>().from("web*").named("/a").named("/b*");
         g.collect::<Exec>().trust();
+    });
+}
+
+#[test]
+fn an_export_receives_like_a_resource_and_so_does_one_that_is_kept_here_too() {
+    let text = "
+graph: g
+resources:
+  exec:
+  - {name: says, cmd: date}
+  file:
+  - {name: '@@/a', recv: {content: {kind: exec, name: says, key: stdout}}}
+  - {name: /b, recv: {content: {kind: exec, name: says, key: stdout}}, meta: {export: [web1]}}
+";
+    same(text, |g| {
+        let says = g.add(Exec::new("says").cmd("date"));
+        g.export(File::new("/a").content(says.stdout()));
+        g.export(File::new("/b").content(says.stdout())).to(["web1"]);
+        g.add(File::new("/b").content(says.stdout()));
     });
 }
 

@@ -298,10 +298,16 @@ async fn wrong_exports_and_rules_are_refused_before_anything_runs() {
     assert!(secret.contains("file[/x/a], which is exported: `content` is a secret"), "{secret}");
     assert!(!secret.contains("hidden"), "{secret}");
     let received = refused(&|g| {
-        let pw = g.add(Exec::new("e").cmd("/bin/true"));
-        g.export(File::new("/x/a").content(pw.stdout()));
+        let pw = g.add(Password::new("p"));
+        g.export(File::new("/x/a").content(pw.password()));
+    })
+    .await;
+    assert!(received.contains("file[/x/a], which is exported: `content` receives `password`, a secret"), "{received}");
+    let wrong = refused(&|g| {
+        let sender = g.add(Exec::new("e").cmd("/bin/true"));
+        g.export(File::new("relative").content(sender.stdout()));
     });
-    assert!(received.await.contains("file[/x/a], which is exported, receives a value"));
+    assert!(wrong.await.contains("file[relative], which is exported"));
     let ordered = refused(&|g| {
         let first = g.add(Noop::new("first"));
         g.export(Noop::new("n").after(&first));
@@ -500,4 +506,110 @@ async fn declarations_of_several_hosts_and_of_the_graph_become_one_where_the_kin
     for engine in [collector, web1, web2] {
         engine.stop().await.unwrap();
     }
+}
+
+/// Exports a file into which the output of a command goes.
+fn measured(source: &Path, to: &str) -> GraphConfig {
+    let mut g = Graph::new("measured");
+    let measure = Exec::new("measure").cmd(format!("/bin/cat {}", source.display())).watchfiles([source]);
+    let measure = g.add(measure.retry(-1).delay(Duration::from_millis(50)));
+    g.export(File::new("/x/fixed").content("fixed"));
+    g.export(File::new("/x/measured").content(measure.stdout().map(|text| format!("<{}>", text.trim())))).to([to]);
+    g.finish().unwrap()
+}
+
+#[tokio::test]
+async fn an_export_that_receives_is_published_once_its_value_is_known_and_again_when_it_changes() {
+    let (world, dir) = (Embedded::new(), tempfile::tempdir().unwrap());
+    let (source, kept) = (dir.path().join("source"), dir.path().join("kept"));
+    fs::create_dir(&kept).unwrap();
+    let (fixed, received) = (kept.join("fixed"), kept.join("measured"));
+    let collector = start(&world, "web2", collecting(&kept)).await;
+    // The command fails: its file is missing. What does not need it is published.
+    let exporter = start(&world, "web1", measured(&source, "web2")).await;
+    until("the other export is there", || text(&fixed) == "fixed").await;
+    a_while().await;
+    assert!(!received.exists() && !exporter.is_converged());
+    fs::write(&source, "one").unwrap();
+    until("it is published", || text(&received) == "<one>").await;
+    within(exporter.converged()).await.unwrap();
+    fs::write(&source, "two").unwrap();
+    until("it is published again", || text(&received) == "<two>").await;
+    let before = world.revision();
+    // A restart writes nothing: until the value is known again, what was published holds.
+    exporter.stop().await.unwrap();
+    let exporter = start(&world, "web1", measured(&source, "web2")).await;
+    within(exporter.converged()).await.unwrap();
+    a_while().await;
+    assert_eq!((world.revision(), text(&received)), (before, "<two>".to_owned()));
+    exporter.stop().await.unwrap();
+    fs::remove_file(&source).unwrap();
+    let exporter = start(&world, "web1", measured(&source, "web2")).await;
+    a_while().await;
+    assert_eq!((world.revision(), exporter.is_converged()), (before, false));
+    // It is withdrawn when the graph no longer has it, known or not.
+    exporter.swap(exporting(&[("/x/fixed", "fixed")])).await.unwrap();
+    until("it is withdrawn", || world.revision() > before).await;
+    let id = "file[/x/measured]".parse().unwrap();
+    within(async {
+        while collector.resource(&id).await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    within(exporter.converged()).await.unwrap();
+    exporter.stop().await.unwrap();
+    collector.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_host_collects_its_own_exports_that_receive_also_without_a_world() {
+    for world in [Some(Embedded::new()), None] {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, kept) = (dir.path().join("source"), dir.path().join("measured"));
+        fs::write(&source, "one").unwrap();
+        let mut graph = measured(&source, "web1");
+        graph.collects = collecting(dir.path()).collects;
+        let builder = Engine::builder().hostname("web1").graph(graph);
+        let engine = match &world {
+            Some(world) => builder.world(world.clone()).start().await.unwrap(),
+            None => builder.start().await.unwrap(),
+        };
+        until("it is there", || text(&kept) == "<one>").await;
+        fs::write(&source, "two").unwrap();
+        until("it has changed", || text(&kept) == "<two>").await;
+        engine.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_host_is_converged_when_the_world_has_its_exports() {
+    let world = Embedded::new();
+    world.cut("web1");
+    let exporter = start(&world, "web1", exporting(&[("/x/a", "one")])).await;
+    let id = "exports[web1]".parse().unwrap();
+    let waits = within(async {
+        loop {
+            let status = exporter.resource(&id).await.unwrap().expect("it is part of the graph");
+            if let Some(error) = status.error {
+                return error;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(waits.contains("what this host exports is not published: the world can't be reached"), "{waits}");
+    assert!(!exporter.is_converged());
+    world.mend("web1");
+    within(exporter.converged()).await.unwrap();
+    assert_eq!(world.revision().0, 1);
+    // Each change counts, whatever is published already.
+    world.cut("web1");
+    exporter.swap(exporting(&[("/x/a", "two")])).await.unwrap();
+    a_while().await;
+    assert!(!exporter.is_converged());
+    world.mend("web1");
+    within(exporter.converged()).await.unwrap();
+    assert_eq!(world.revision().0, 2);
+    exporter.stop().await.unwrap();
 }

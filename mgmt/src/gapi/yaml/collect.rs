@@ -17,13 +17,10 @@ const KEYS: [&str; 5] = ["kind", "from", "named", "pattern", "trust"];
 const ALL: &str = "*";
 
 impl Document<'_> {
-    /// Exports a resource, to the hosts of `meta: {export: …}` or to all.
-    pub(crate) fn export(&mut self, mut draft: Draft) {
+    /// Exports a resource, to the hosts of `meta: {export: …}` or to all. `declared`: its name in the file.
+    pub(crate) fn export(&mut self, declared: &str, mut draft: Draft) {
         if draft.name.is_empty() {
             return self.complain(draft.place, "`@@` exports a resource, and its name follows: write `@@NAME`");
-        }
-        if !draft.wired.is_empty() {
-            return self.complain(draft.place, "an exported resource can't receive: its sender is on this host alone");
         }
         if let Known::Absent(spec) = draft.kind {
             let what = format!("{}[{}]", spec.kind, draft.name);
@@ -42,7 +39,8 @@ impl Document<'_> {
             same && other.vertex.resource.name() == draft.name && other.to == to
         };
         let id = (draft.kind.spec().kind.to_owned(), draft.name.clone());
-        if self.drafts.exported.contains(&id) && self.graph.config.exports.iter().any(is_same) {
+        if draft.wired.is_empty() && self.drafts.exported.contains(&id) && self.graph.config.exports.iter().any(is_same)
+        {
             let message = format!(
                 "{}[{}] is declared twice, each time the same: once is enough",
                 draft.kind.spec().kind,
@@ -52,8 +50,10 @@ impl Document<'_> {
         }
         self.drafts.exported.insert(id);
         self.graph.widths.insert((draft.place.line, draft.place.column), draft.place.width);
+        let declared = (draft.kind.spec().kind.to_owned(), declared.to_owned());
+        self.drafts.exports.entry(declared).or_default().push(self.graph.config.exports.len());
         let vertex = Vertex::new(resource, meta, self.quotes.origin(draft.place));
-        self.graph.config.exports.push(Export { vertex, to });
+        self.graph.config.exports.push(Export::new(vertex, to));
     }
 
     pub(crate) fn collect(&mut self, node: &Node) {

@@ -47,6 +47,8 @@ pub(crate) struct Drafts {
     pub(crate) spoilt: HashSet<(String, String)>,
     /// Fields that receive. Their senders are looked up when all resources are in the graph.
     pub(crate) receives: Vec<Receive>,
+    /// The indices of exports, by the kind and the name of the resource in the file.
+    pub(crate) exports: HashMap<(String, String), Vec<usize>>,
     /// Resources that are exported, by kind and name.
     pub(crate) exported: HashSet<(String, String)>,
     /// Kinds that are collected.

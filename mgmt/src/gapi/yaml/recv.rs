@@ -129,14 +129,24 @@ impl Document<'_> {
     pub(crate) fn receive(&mut self) {
         for receive in std::mem::take(&mut self.drafts.receives) {
             let to = self.graph.known.get(&receive.to).copied();
+            let exports = self.drafts.exports.get(&receive.to).cloned().unwrap_or_default();
             let what = format!("{}[{}] receives from", receive.to.0, receive.to.1);
             let from: Vec<_> = receive.from.iter().map(|source| self.find(&source.end, &what)).collect();
             // The wire is checked even if one of the resources is missing, so that all mistakes are reported at once.
             let wire = self.wire(&receive);
-            match (from.into_iter().collect::<Option<Vec<_>>>(), to, wire) {
-                (Some(from), Some(to), Some((ports, wire))) => self.link(&receive, &from, ports, to, wire),
-                (_, Some(to), _) => self.graph.doubts.entry(to).or_default().fields.push(receive.field),
-                (_, None, _) => {}
+            let (Some(from), Some((ports, wire))) = (from.into_iter().collect::<Option<Vec<_>>>(), wire) else {
+                if let Some(to) = to {
+                    self.graph.doubts.entry(to).or_default().fields.push(receive.field);
+                }
+                continue;
+            };
+            let sources: Vec<_> = from.into_iter().zip(ports).collect();
+            for export in exports {
+                let link = Link { to: 0, field: receive.field, sources: sources.clone(), wire: wire.clone() };
+                self.graph.config.exports[export].links.push(link);
+            }
+            if let Some(to) = to {
+                self.link(&receive, sources, to, wire);
             }
         }
     }
@@ -213,14 +223,13 @@ impl Document<'_> {
         }
     }
 
-    fn link(&mut self, receive: &Receive, from: &[u32], ports: Vec<u8>, to: u32, wire: Wire) {
-        let sources = from.iter().copied().zip(ports).collect();
-        self.graph.config.links.push(Link { to, field: receive.field, sources, wire });
-        for from in from.iter().copied() {
+    fn link(&mut self, receive: &Receive, sources: Vec<(u32, u8)>, to: u32, wire: Wire) {
+        for (from, _) in sources.iter().copied() {
             if self.graph.pairs.insert((from, to)) {
                 let origin = self.quotes.origin(receive.place);
                 self.graph.config.edges.push(Edge { from, to, notify: false, name: None, origin });
             }
         }
+        self.graph.config.links.push(Link { to, field: receive.field, sources, wire });
     }
 }

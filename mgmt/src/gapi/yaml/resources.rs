@@ -117,12 +117,13 @@ impl Document<'_> {
         } else if is_wrong {
             self.add_wrong(draft);
         } else if let Some(name) = draft.name.strip_prefix("@@") {
-            draft.name = name.to_owned();
-            self.export(draft);
+            let name = name.to_owned();
+            let declared = std::mem::replace(&mut draft.name, name);
+            self.export(&declared, draft);
         } else {
             // It runs here, too.
             if draft.export.is_some() {
-                self.export(draft.clone());
+                self.export(&draft.name, draft.clone());
             }
             self.add(draft);
         }

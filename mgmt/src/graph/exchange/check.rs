@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::graph::config::GraphConfig;
 use crate::graph::exchange::collect::End;
-use crate::graph::exchange::entry::written;
+use crate::graph::exchange::entry::{SECRET_REMEDY, written};
 use crate::graph::exchange::export::Export;
 use crate::graph::problem::{Problem, Problems};
 use crate::resource::{Known, Origin, hint};
@@ -30,7 +30,7 @@ pub(crate) fn check_exchange(config: &GraphConfig) -> Result<(), Problems> {
 fn check_exports(config: &GraphConfig, problems: &mut Vec<Problem>) {
     let mut seen: HashMap<(String, String, Option<&str>), &Origin> = HashMap::new();
     for export in &config.exports {
-        check_export(export, problems);
+        check_export(export, config, problems);
         let id = export.vertex.id();
         for to in export.addressees() {
             let key = (id.kind.as_str().to_owned(), id.name.clone(), to);
@@ -75,7 +75,7 @@ fn check_rules(config: &GraphConfig, problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_export(export: &Export, problems: &mut Vec<Problem>) {
+fn check_export(export: &Export, config: &GraphConfig, problems: &mut Vec<Problem>) {
     let vertex = &export.vertex;
     let (id, spec) = (vertex.id(), vertex.resource.spec());
     let mut say = |message: String| {
@@ -87,10 +87,25 @@ fn check_export(export: &Export, problems: &mut Vec<Problem>) {
     if export.to.as_ref().is_some_and(|to| to.is_empty() || to.iter().any(String::is_empty)) {
         say("it is for no host: name at least one, or leave that out for all".to_owned());
     }
-    if let Err(why) = written(vertex) {
+    let wired = export.wired();
+    if let Err(why) = written(vertex, &wired) {
         say(why);
     }
-    let known = Known::all(spec);
+    for link in export.links.iter().filter(|link| !link.wire.closure) {
+        let sent = |(from, port): &(u32, u8)| {
+            let sender = config.vertices.get(*from as usize)?.resource.spec();
+            sender.outputs.get(usize::from(*port))
+        };
+        if let (Some(sent), Some(field)) =
+            (link.sources.iter().filter_map(sent).find(|sent| sent.secret), spec.fields.get(usize::from(link.field)))
+        {
+            let (sent, field) = (sent.name, field.name);
+            say(format!(
+                "`{field}` receives `{sent}`, a secret, which does not travel to other hosts: {SECRET_REMEDY}"
+            ));
+        }
+    }
+    let known = Known::all_but_numbers(spec, &wired);
     let is_lenient = matches!(vertex.origin, Origin::File(_));
     let problems_of_fields = vertex.resource.validate(&known).into_iter();
     let problems_of_fields = problems_of_fields.filter(|problem| !(problem.advice || problem.lenient && is_lenient));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::graph::config::GraphConfig;
-use crate::graph::data::{Kinds, VertexData, origin_text, vertex_data};
+use crate::graph::data::{Kinds, SendData, VertexData, origin_text, vertex_data};
 use crate::graph::exchange::collect::{AwaitedEdge, Collect, End};
 use crate::graph::problem::Problem;
 use crate::id::ResourceId;
@@ -21,6 +21,9 @@ pub struct ExportData {
     /// The hosts that may collect it. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Vec<String>>,
+    /// The values that it receives from resources of the graph. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sends: Vec<SendData>,
 }
 
 /// A rule that collects, as plain data.
@@ -85,12 +88,13 @@ pub enum EndData {
 /// The parts of a graph that have to do with other hosts.
 type Parts = (Vec<ExportData>, Vec<CollectData>, Vec<AwaitedData>);
 
-/// These parts of a graph as data. Its edges must be checked.
+/// These parts of a graph as data. Its edges and links must be checked.
 pub(in crate::graph) fn exchange_data(config: &GraphConfig, problems: &mut Vec<Problem>) -> Parts {
     let mut exports = Vec::new();
     for export in &config.exports {
-        match vertex_data(&export.vertex, &[]) {
-            Ok(resource) => exports.push(ExportData { resource, to: export.to.clone() }),
+        let sends = export.links.iter().map(|link| config.send_data(link, &export.vertex)).collect();
+        match vertex_data(&export.vertex, &export.wired()) {
+            Ok(resource) => exports.push(ExportData { resource, to: export.to.clone(), sends }),
             Err(problem) => problems.push(problem),
         }
     }

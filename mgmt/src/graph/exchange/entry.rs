@@ -15,6 +15,9 @@ use crate::resource::{AnyResource, Known, Meta, Offerer, Origin};
 /// The most bytes of one export.
 pub(super) const ENTRY_BYTES_MAX: usize = 1 << 20;
 
+/// What to do about a secret.
+pub(super) const SECRET_REMEDY: &str = "export what is not secret, or give the secret on the host that collects";
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct EntryData {
@@ -24,12 +27,11 @@ struct EntryData {
     meta: Option<Meta>,
 }
 
-/// The resource as bytes, or why it can't travel.
-pub(super) fn written(vertex: &Vertex) -> Result<Arc<[u8]>, String> {
-    let fields = vertex.resource.to_data(&[]).map_err(|problem| problem.to_string())?;
+/// The resource as bytes without the fields that it receives, or why it can't travel.
+pub(super) fn written(vertex: &Vertex, wired: &[u8]) -> Result<Arc<[u8]>, String> {
+    let fields = vertex.resource.to_data(wired).map_err(|problem| problem.to_string())?;
     if let Some((key, _)) = fields.iter().find(|(_, value)| holds_secret(value)) {
-        let remedy = "export what is not secret, or give the secret on the host that collects";
-        return Err(format!("`{key}` is a secret, which does not travel to other hosts: {remedy}"));
+        return Err(format!("`{key}` is a secret, which does not travel to other hosts: {SECRET_REMEDY}"));
     }
     let data = EntryData { fields, meta: vertex.meta.as_deref().cloned() };
     let bytes = serde_json::to_vec(&data).map_err(|problem| problem.to_string())?;

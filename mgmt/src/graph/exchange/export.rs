@@ -1,9 +1,11 @@
 //! A resource that this host exports.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use crate::graph::builder::Graph;
-use crate::graph::config::Vertex;
+use crate::graph::config::{Link, Vertex};
+use crate::resource::AnyResource;
 
 /// A resource that this host exports: it does not run here, unless this host collects it too.
 #[derive(Clone, Debug)]
@@ -12,9 +14,27 @@ pub struct Export {
     pub vertex: Vertex,
     /// The hosts that may collect it; `None`: all.
     pub to: Option<Vec<String>>,
+    /// Its fields that receive their values from resources of the graph; `Link::to` is not read. It is published once
+    /// all of these are known, and again when one has changed.
+    pub links: Vec<Link>,
 }
 
 impl Export {
+    /// An export whose fields have their values; `to`: the hosts that may collect it, or all.
+    pub fn new(vertex: Vertex, to: Option<Vec<String>>) -> Export {
+        Export { vertex, to, links: Vec::new() }
+    }
+
+    /// The numbers of the fields that receive.
+    pub(crate) fn wired(&self) -> Vec<u8> {
+        self.links.iter().map(|link| link.field).collect()
+    }
+
+    /// The export when its fields have received what this resource has.
+    pub(crate) fn with(&self, resource: Arc<dyn AnyResource>) -> Export {
+        Export::new(Vertex { resource, ..self.vertex.clone() }, self.to.clone())
+    }
+
     /// The hosts that it is for; `None`: all.
     pub(super) fn addressees(&self) -> impl Iterator<Item = Option<&str>> {
         let all = self.to.is_none().then_some(None);

@@ -1,5 +1,6 @@
 //! What a host knows of the exports that it may collect.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -60,16 +61,34 @@ impl Offers {
         offers
     }
 
-    /// With what this host exports now, which the world may not have yet, of the kinds that it collects.
-    pub(crate) fn with_own(mut self, host: &str, declared: &GraphConfig) -> Offers {
-        self.all.retain(|offer, _| offer.host != host);
+    /// With what this host exports now, which the world may not have yet, of the kinds that it collects. `known`: the
+    /// resource of an export of which fields receive, with what they have received; until then the world's holds.
+    pub(crate) fn with_own(
+        mut self,
+        host: &str,
+        declared: &GraphConfig,
+        known: impl Fn(&Export) -> Option<Export>,
+    ) -> Offers {
         let kinds: HashSet<&str> = declared.collects.iter().map(|rule| rule.kind.spec.kind).collect();
         let is_offered = |export: &&Export| kinds.contains(export.vertex.resource.spec().kind) && export.is_for(host);
+        let key = |export: &Export| OfferKey {
+            kind: export.vertex.resource.spec().kind.to_owned(),
+            host: host.to_owned(),
+            name: export.vertex.resource.name().to_owned(),
+        };
+        let mut own = Vec::new();
+        let mut held_back = HashSet::new();
         for export in declared.exports.iter().filter(is_offered) {
-            let (spec, name) = (export.vertex.resource.spec(), export.vertex.resource.name());
-            let offer = OfferKey { kind: spec.kind.to_owned(), host: host.to_owned(), name: name.to_owned() };
+            match known(export) {
+                _ if export.links.is_empty() => own.push((key(export), Cow::Borrowed(export))),
+                Some(known) => own.push((key(export), Cow::Owned(known))),
+                None => drop(held_back.insert(key(export))),
+            }
+        }
+        self.all.retain(|offer, _| offer.host != host || held_back.contains(offer));
+        for (offer, export) in own {
             // What can't be written is refused before.
-            let Ok(bytes) = written(&export.vertex) else { continue };
+            let Ok(bytes) = export.bytes() else { continue };
             if export.to.is_some() {
                 self.all.insert(offer, bytes);
             } else {
@@ -110,8 +129,8 @@ pub(crate) fn number(value: &[u8]) -> u64 {
 }
 
 impl Export {
-    /// The bytes that other hosts read, or why there are none.
+    /// The bytes that other hosts read, or why there are none. No field may receive.
     pub(crate) fn bytes(&self) -> Result<Arc<[u8]>, String> {
-        written(&self.vertex)
+        written(&self.vertex, &[])
     }
 }

@@ -94,6 +94,13 @@ impl Published {
         self.exporter.as_ref().map(|(_, exporter)| exporter)
     }
 
+    /// What counts in a place under a name.
+    pub(super) fn counting(&self, place: &ExportPlace, name: &str) -> Option<&Arc<[u8]>> {
+        let held = self.held.get(place)?;
+        let (_, entry) = held.exports.get(name)?.range(..=held.counts()).next_back()?;
+        (!entry.value.is_empty()).then_some(&entry.value)
+    }
+
     /// The condition of the first transaction: no other program has published since.
     pub(super) fn condition(&self) -> Condition {
         Condition { key: exporter_key(&self.host), written: self.exporter.as_ref().map(|(written, _)| *written) }

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::graph::{Exchanged, wanted_keys};
+use crate::graph::{GraphConfig, Taken, wanted_keys};
 use crate::resource::{Keys, Member, Snapshot, WorldEvent, WorldWatch};
 use crate::runtime::drive::Request;
 use crate::runtime::exchange::pause::Attempts;
+use crate::runtime::exchange::publications::Received;
 use crate::runtime::exchange::settings::InForce;
 use crate::runtime::prepare::Preparing;
 
@@ -17,20 +18,20 @@ use crate::runtime::prepare::Preparing;
 const SETTLE: Duration = Duration::from_millis(2);
 
 /// Runs until the engine has ended. As long as the graph in force collects nothing, nothing is read and watched.
-pub(crate) async fn follow_exports(
+pub(super) async fn follow_exports(
     member: Arc<dyn Member>,
     preparing: Preparing,
     requests: mpsc::WeakUnboundedSender<Request>,
     in_force: watch::Receiver<InForce>,
 ) {
-    let mut follow = Follow { member, preparing, requests, in_force, refused: None };
+    let mut follow = Follow::new(preparing, requests, in_force);
     let mut attempts = Attempts::new("reading what hosts export");
     while let Some(keys) = follow.wanted().await {
-        let read = follow.member.get(keys.clone()).await;
+        let read = member.get(keys.clone()).await;
         let why = match read {
             Ok(snapshot) => {
                 attempts.succeeded();
-                match follow.follow(&keys, snapshot).await {
+                match follow.follow(&*member, &keys, snapshot).await {
                     Ended::Lost(why) => why,
                     Ended::OtherKeys => continue,
                     Ended::Engine => return,
@@ -38,18 +39,38 @@ pub(crate) async fn follow_exports(
             }
             Err(error) => error.to_string(),
         };
-        tokio::time::sleep(attempts.failed(&why)).await;
+        follow.rest(attempts.failed(&why)).await;
+    }
+}
+
+/// The same without a world: the graph in force collects what it exports itself.
+pub(super) async fn follow_own(
+    preparing: Preparing,
+    requests: mpsc::WeakUnboundedSender<Request>,
+    in_force: watch::Receiver<InForce>,
+) {
+    let mut follow = Follow::new(preparing, requests, in_force);
+    loop {
+        let is_over = tokio::select! {
+            changed = follow.in_force.changed() => changed.is_err(),
+            changed = follow.own.changed() => changed.is_err(),
+        };
+        if is_over {
+            return;
+        }
+        follow.update().await;
     }
 }
 
 struct Follow {
-    member: Arc<dyn Member>,
     preparing: Preparing,
     /// Weak, so that the loop ends when the last handle on the engine is dropped.
     requests: mpsc::WeakUnboundedSender<Request>,
     in_force: watch::Receiver<InForce>,
     /// What would have been taken, and gave no graph: it is not tried again.
-    refused: Option<Exchanged>,
+    refused: Option<(Arc<GraphConfig>, Taken)>,
+    /// What this host exports itself.
+    own: Received,
 }
 
 /// Why a watch ended.
@@ -62,6 +83,27 @@ enum Ended {
 }
 
 impl Follow {
+    fn new(
+        preparing: Preparing,
+        requests: mpsc::WeakUnboundedSender<Request>,
+        in_force: watch::Receiver<InForce>,
+    ) -> Follow {
+        let own = preparing.site.publications.follow();
+        Follow { preparing, requests, in_force, refused: None, own }
+    }
+
+    /// Waits until the next attempt to reach the world.
+    async fn rest(&mut self, pause: Duration) {
+        let overdue = tokio::time::sleep(pause);
+        tokio::pin!(overdue);
+        loop {
+            tokio::select! {
+                () = &mut overdue => return,
+                Ok(()) = self.own.changed() => self.update().await,
+            }
+        }
+    }
+
     fn keys(&mut self) -> Vec<Keys> {
         let in_force = self.in_force.borrow_and_update();
         let collects = in_force.as_ref().map_or(&[][..], |exchanged| &exchanged.declared.collects);
@@ -80,8 +122,8 @@ impl Follow {
     }
 
     /// Follows from a snapshot on.
-    async fn follow(&mut self, keys: &[Keys], state: Snapshot) -> Ended {
-        let mut watch = self.member.watch(keys.to_vec(), state.revision);
+    async fn follow(&mut self, member: &dyn Member, keys: &[Keys], state: Snapshot) -> Ended {
+        let mut watch = member.watch(keys.to_vec(), state.revision);
         self.preparing.site.replace(state);
         loop {
             self.update().await;
@@ -94,6 +136,8 @@ impl Follow {
                         return Ended::OtherKeys;
                     }
                 }
+                // The update follows.
+                Ok(()) = self.own.changed() => {}
                 event = next(&mut watch) => match event {
                     WorldEvent::Changed(changes) => {
                         self.preparing.site.change(changes);
@@ -125,12 +169,18 @@ impl Follow {
 
     /// Puts another graph in force if the one in force takes something else of what is known now.
     async fn update(&mut self) {
+        let version = self.preparing.site.publications.version();
+        self.take().await;
+        self.preparing.site.publications.follow_up(version);
+    }
+
+    async fn take(&mut self) {
         let Some(exchanged) = self.in_force.borrow_and_update().clone() else { return };
         let declared = &exchanged.declared;
         let offers = self.preparing.offers(declared);
         let (taken, _) = offers.taken(&declared.collects);
-        let is_refused = |refused: &Exchanged| Arc::ptr_eq(&refused.declared, declared) && refused.taken == taken;
-        if taken == exchanged.taken || self.refused.as_ref().is_some_and(is_refused) {
+        let is_refused = self.refused.as_ref().is_some_and(|(of, all)| Arc::ptr_eq(of, declared) && *all == taken);
+        if taken == exchanged.taken || is_refused {
             return;
         }
         let (reply, done) = oneshot::channel();
@@ -141,7 +191,7 @@ impl Follow {
                     target: "mgmt",
                     "the graph with what hosts export now is refused, the old one continues to run:\n{problems}",
                 );
-                self.refused = Some(Exchanged { declared: Arc::clone(declared), taken });
+                self.refused = Some((Arc::clone(declared), taken));
                 Request::Rejected { problems: problems.to_string(), reply }
             }
         };

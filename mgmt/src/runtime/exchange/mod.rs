@@ -3,13 +3,13 @@
 
 mod changes;
 mod collect;
+mod exporting;
 mod pause;
+mod publications;
 mod publish;
 mod resolve;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use collect::follow_exports;
-pub(crate) use publish::publish_exports;
 pub(crate) use settings::{InForce, Site, begin};

@@ -1,6 +1,7 @@
 //! Publishes what the graph in force exports, and withdraws what it no longer exports: in one transaction, and only if
 //! something differs.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -8,10 +9,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::graph::{Export, exporter_key};
+use crate::graph::{Export, ExportPlace, exporter_key};
 use crate::resource::{Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Write};
 use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
 use crate::runtime::exchange::pause::Attempts;
+use crate::runtime::exchange::publications::{Publications, Published as State, Stand};
 use crate::runtime::exchange::settings::InForce;
 
 /// How often a transaction that another one has overtaken is made again at once.
@@ -23,9 +25,8 @@ const RENEWAL_MAX: Duration = Duration::from_secs(600);
 const END_MAX: Duration = Duration::from_secs(2);
 
 /// Runs until the engine `quits`, and then until the exports of its last graph are published, or that has failed.
-pub(crate) async fn publish_exports(
-    member: Arc<dyn Member>,
-    ttl: Duration,
+pub(super) async fn publish_exports(
+    publisher: Publisher,
     in_force: watch::Receiver<InForce>,
     mut quits: watch::Receiver<Option<()>>,
 ) {
@@ -36,7 +37,7 @@ pub(crate) async fn publish_exports(
         tokio::time::sleep(END_MAX).await;
     };
     tokio::select! {
-        () = publish_until(member, ttl, in_force, to_quit) => {}
+        () = publish_until(publisher, in_force, to_quit) => {}
         () = overdue => tracing::warn!(
             target: "mgmt",
             "the world has not answered within {END_MAX:?}: what this host exports may not be published",
@@ -45,12 +46,11 @@ pub(crate) async fn publish_exports(
 }
 
 async fn publish_until(
-    member: Arc<dyn Member>,
-    ttl: Duration,
+    mut publisher: Publisher,
     mut in_force: watch::Receiver<InForce>,
     mut quits: watch::Receiver<Option<()>>,
 ) {
-    let mut publisher = Publisher { member, ttl, lease: None };
+    let mut received = publisher.publications.follow();
     let mut attempts = Attempts::new("publishing what this host exports");
     let mut contested = Attempts::new("keeping what this host exports");
     let mut rest = None;
@@ -62,8 +62,13 @@ async fn publish_until(
             }
         }
         let exchanged = in_force.borrow_and_update().clone();
+        received.mark_unchanged();
         let exports = exchanged.as_ref().map_or(&[][..], |exchanged| &exchanged.declared.exports);
+        let graph = exchanged.as_ref().map_or(0, |exchanged| exchanged.number);
+        let stand = Stand { graph, version: publisher.publications.version() };
         let published = publisher.publish(exports).await;
+        let failure = published.as_ref().err().map(ToString::to_string);
+        publisher.publications.publish(State { of: stand, failure });
         let (pause, mut watch) = match &published {
             Ok(None) => (None, None),
             // A third of its time, so that two renewals can fail.
@@ -84,6 +89,7 @@ async fn publish_until(
                 Ok(()) => false,
                 Err(_) => return,
             },
+            Ok(()) = received.changed() => false,
             () = again => {
                 // A renewal is done by publishing.
                 if published.is_ok() {
@@ -121,10 +127,37 @@ async fn contest(watch: &mut Option<WorldWatch>) -> String {
     }
 }
 
-struct Publisher {
+/// Publishes what a host exports.
+pub(super) struct Publisher {
     member: Arc<dyn Member>,
     ttl: Duration,
+    publications: Publications,
     lease: Option<LeaseId>,
+}
+
+/// What must be published.
+#[derive(Default)]
+struct ToPublish {
+    wanted: Wanted,
+    /// What has not received its values yet: what the world has of it stays.
+    kept: BTreeSet<(ExportPlace, String)>,
+}
+
+impl ToPublish {
+    fn places(&self) -> BTreeSet<ExportPlace> {
+        self.wanted.keys().chain(self.kept.iter().map(|(place, _)| place)).cloned().collect()
+    }
+
+    /// All that must be there, with what stays.
+    fn with_kept(&self, published: &Published) -> Cow<'_, Wanted> {
+        let mut all = Cow::Borrowed(&self.wanted);
+        for (place, name) in &self.kept {
+            if let Some(bytes) = published.counting(place, name) {
+                all.to_mut().entry(place.clone()).or_default().insert(name.clone(), Arc::clone(bytes));
+            }
+        }
+        all
+    }
 }
 
 /// Why exports are not published.
@@ -137,20 +170,39 @@ enum PublishError {
 }
 
 impl Publisher {
+    pub(super) fn new(member: Arc<dyn Member>, ttl: Duration, publications: Publications) -> Publisher {
+        Publisher { member, ttl, publications, lease: None }
+    }
+
+    fn to_publish(&self, exports: &[Export]) -> ToPublish {
+        self.publications.retain(exports);
+        let mut all = ToPublish::default();
+        for export in exports {
+            let name = export.vertex.resource.name().to_owned();
+            let bytes = match self.publications.known(export) {
+                Some(known) => known.bytes(),
+                None if export.links.is_empty() => export.bytes(),
+                None => {
+                    all.kept.extend(export.places().into_iter().map(|place| (place, name.clone())));
+                    continue;
+                }
+            };
+            // What can't be written is refused before.
+            let Ok(bytes) = bytes else { continue };
+            for place in export.places() {
+                all.wanted.entry(place).or_default().insert(name.clone(), Arc::clone(&bytes));
+            }
+        }
+        all
+    }
+
     /// Makes the exports of this host in the world what they are here. Returns the revision that has them; `None`:
     /// there are none.
     async fn publish(&mut self, exports: &[Export]) -> Result<Option<Revision>, PublishError> {
-        let mut wanted = Wanted::new();
-        for export in exports {
-            // What can't be written is refused before a graph comes into force.
-            let Ok(bytes) = export.bytes() else { continue };
-            for place in export.places() {
-                let name = export.vertex.resource.name().to_owned();
-                wanted.entry(place).or_default().insert(name, Arc::clone(&bytes));
-            }
-        }
+        let to_publish = self.to_publish(exports);
         for _ in 0..RACES_MAX {
-            let (published, mut at) = self.read(&wanted).await?;
+            let (published, mut at) = self.read(to_publish.places()).await?;
+            let wanted = to_publish.with_kept(&published);
             if wanted.is_empty() && published.exporter().is_none() {
                 self.lease = None;
                 return Ok(None);
@@ -192,8 +244,8 @@ impl Publisher {
     }
 
     /// The exports of this host as the world has them, in all places where they are and will be.
-    async fn read(&self, wanted: &Wanted) -> Result<(Published, Revision), WorldError> {
-        let (host, mut places) = (self.member.host(), wanted.keys().cloned().collect::<BTreeSet<_>>());
+    async fn read(&self, mut places: BTreeSet<ExportPlace>) -> Result<(Published, Revision), WorldError> {
+        let host = self.member.host();
         loop {
             let state = self.member.get(Published::keys(host, &places)).await?;
             let published = Published::of(host, &state);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::graph::{
     Exchanged, GraphConfig, Offers, Prepared, Problems, alone, check_exchange, resolve, spoilers, wanted_keys,
 };
+use crate::runtime::exchange::exporting::add_exporting;
 use crate::runtime::prepare::Preparing;
 
 /// How long a new graph waits for the world. After that it begins with what is known, and follows when the world can
@@ -41,17 +42,26 @@ impl Preparing {
     /// what it exported before is collected.
     pub(super) fn offers(&self, declared: &GraphConfig) -> Offers {
         let offers = self.site.offers();
-        if self.settings.is_noop() { offers } else { offers.with_own(&self.site.host, declared) }
+        if self.settings.is_noop() {
+            return offers;
+        }
+        offers.with_own(&self.site.host, declared, |export| self.site.publications.known(export))
     }
 
     /// The graph, ready for this host, with what it collects of these offers.
     pub(super) async fn with_offers(&self, declared: Arc<GraphConfig>, offers: &Offers) -> Result<Prepared, Problems> {
         check_exchange(&declared)?;
-        let mut spoilt = BTreeMap::new();
+        let (mut spoilt, exchange) = (BTreeMap::new(), self.site.publications.next_graph());
         loop {
-            let resolution = resolve(&declared, offers, &spoilt);
+            let mut resolution = resolve(&declared, offers, &spoilt);
+            if self.site.runs && !self.settings.is_noop() {
+                let host = (self.site.host.as_str(), exchange, self.site.member.is_some());
+                add_exporting(&mut resolution.config, &declared, &self.site.publications, host);
+            }
             match self.resolved(resolution.config, resolution.warnings).await {
-                Ok(prepared) => return Ok(prepared.of(Exchanged { declared, taken: resolution.taken })),
+                Ok(prepared) => {
+                    return Ok(prepared.of(Exchanged { declared, taken: resolution.taken, number: exchange }));
+                }
                 Err(problems) => {
                     let before = spoilt.len();
                     spoilt.extend(spoilers(&problems));

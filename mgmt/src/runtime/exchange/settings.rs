@@ -11,7 +11,9 @@ use crate::graph::{Exchanged, Offers};
 use crate::resource::{Changes, Member, Snapshot, World};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::drive::Request;
-use crate::runtime::exchange::{follow_exports, publish_exports};
+use crate::runtime::exchange::collect::{follow_exports, follow_own};
+use crate::runtime::exchange::publications::Publications;
+use crate::runtime::exchange::publish::{Publisher, publish_exports};
 use crate::runtime::prepare::Preparing;
 
 /// The default of `Builder::export_ttl`.
@@ -28,13 +30,25 @@ pub(crate) struct Site {
     pub(crate) member: Option<Arc<dyn Member>>,
     pub(crate) host: String,
     pub(crate) ttl: Duration,
+    /// What this host exports now, and how far the world has it.
+    pub(crate) publications: Publications,
+    /// Graphs are made ready to run here, not only to be looked at.
+    pub(crate) runs: bool,
     /// What was read last: it holds as long as the world can't be reached.
     known: Arc<Mutex<Snapshot>>,
 }
 
 impl Default for Site {
     fn default() -> Site {
-        Site { world: None, member: None, host: String::new(), ttl: EXPORT_TTL, known: Arc::default() }
+        Site {
+            world: None,
+            member: None,
+            host: String::new(),
+            ttl: EXPORT_TTL,
+            publications: Publications::default(),
+            runs: false,
+            known: Arc::default(),
+        }
     }
 }
 
@@ -109,13 +123,18 @@ pub(crate) fn begin(
     requests: mpsc::WeakUnboundedSender<Request>,
     quits: &watch::Receiver<Option<()>>,
 ) -> Option<JoinHandle<()>> {
-    let member = preparing.site.member.as_ref()?;
+    let Some(member) = &preparing.site.member else {
+        let follow = follow_own(preparing.clone(), requests, in_force.subscribe());
+        tokio::spawn(until(quits.clone(), follow));
+        return None;
+    };
     let follow = follow_exports(Arc::clone(member), preparing.clone(), requests, in_force.subscribe());
     tokio::spawn(until(quits.clone(), follow));
     if preparing.settings.is_noop() {
         return None;
     }
-    let publish = publish_exports(Arc::clone(member), preparing.site.ttl, in_force.subscribe(), quits.clone());
+    let publisher = Publisher::new(Arc::clone(member), preparing.site.ttl, preparing.site.publications.clone());
+    let publish = publish_exports(publisher, in_force.subscribe(), quits.clone());
     Some(tokio::spawn(publish))
 }
 
