@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::graph::{End, GraphConfig, Link, Vertex};
+use crate::cli::convert_exchange::one;
+use crate::graph::{Awaited, End, GraphConfig, Link, Vertex};
 use crate::resource::{Backoff, FieldSpec, Format, Join, Meta, SECRET_PLACEHOLDER, Seconds};
 use crate::resources::Exec;
 
@@ -23,7 +24,8 @@ pub(crate) fn to_rust_with(config: &GraphConfig, origin: &str, notes: &[Vec<Stri
     let order = order(config);
     let mut writer =
         Writer { config, variables: variables(config), body: String::new(), done: vec![false; config.vertices.len()] };
-    for place in order {
+    writer.rules()?;
+    for place in order.into_iter().filter(|place| Awaited::of(&config.vertices[*place]).is_none()) {
         for note in notes.get(place).into_iter().flatten() {
             let note: String = note.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             let _ = writeln!(writer.body, "    // {note}");
@@ -88,6 +90,9 @@ fn variables(config: &GraphConfig) -> Vec<Option<String>> {
     }
     let mut taken = BTreeSet::new();
     let name = |(vertex, needed): (&Vertex, bool)| {
+        if let Some(id) = Awaited::of(vertex) {
+            return one(config, id);
+        }
         let text = format!("{}_{}", vertex.resource.spec().kind, vertex.resource.name());
         let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
         let base = words.collect::<Vec<_>>().join("_").to_ascii_lowercase();

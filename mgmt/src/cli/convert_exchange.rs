@@ -3,10 +3,16 @@
 use std::fmt::Write as _;
 
 use crate::cli::convert::{Writer, type_name};
-use crate::graph::{AwaitedEdge, Collect, End};
+use crate::graph::{Awaited, AwaitedEdge, Collect, End, GraphConfig};
+use crate::id::{KindName, ResourceId};
 
 impl Writer<'_> {
-    /// What is exported, the rules that collect, and the edges of what they collect.
+    /// The rules that collect.
+    pub(super) fn rules(&mut self) -> Result<(), String> {
+        self.config.collects.iter().enumerate().try_for_each(|(n, rule)| self.rule(n, rule))
+    }
+
+    /// What is exported, and the edges of what is collected.
     pub(super) fn exchange(&mut self) -> Result<(), String> {
         let config = self.config;
         for export in &config.exports {
@@ -14,9 +20,6 @@ impl Writer<'_> {
             let expression = self.expression(&export.vertex, &links)?;
             let to = export.to.as_ref().map_or(String::new(), |to| format!(".to({to:?})"));
             self.add("g.export", &expression, &to);
-        }
-        for (n, rule) in config.collects.iter().enumerate() {
-            self.rule(n, rule)?;
         }
         for edge in &config.awaited {
             let how = if edge.notify { "notify" } else { "before" };
@@ -34,7 +37,9 @@ impl Writer<'_> {
             ));
         }
         let is_end = |end: &End| self.rule_of(end) == Some(n);
-        let is_named = self.config.awaited.iter().any(|edge| is_end(&edge.from) || is_end(&edge.to));
+        let is_in_edge = self.config.awaited.iter().any(|edge| is_end(&edge.from) || is_end(&edge.to));
+        let mut awaited = self.config.vertices.iter().filter_map(Awaited::of);
+        let is_named = is_in_edge || awaited.any(|id| rule_of_kind(self.config, &id.kind) == Some(n));
         let bind = if is_named { format!("let {} = ", variable(n)) } else { String::new() };
         let mut line = format!("    {bind}g.collect::<{}>()", type_name(kind));
         rule.from.iter().for_each(|pattern| line += &format!(".from({pattern:?})"));
@@ -57,18 +62,27 @@ impl Writer<'_> {
         match end {
             End::Vertex(_) => None,
             End::Collected(rule) => Some(*rule as usize),
-            End::Named(id) => self.config.collects.iter().position(|rule| rule.kind.spec.kind == id.kind.as_str()),
+            End::Named(id) => rule_of_kind(self.config, &id.kind),
         }
     }
 
     fn end(&self, edge: &AwaitedEdge, end: &End) -> Result<String, String> {
-        match (end, self.rule_of(end)) {
-            (End::Vertex(place), _) => Ok(self.variable(*place).to_owned()),
-            (End::Collected(_), Some(rule)) => Ok(variable(rule)),
-            (End::Named(id), Some(rule)) => Ok(format!("{}.one({:?})", variable(rule), id.name)),
-            (_, None) => Err(format!("the edge at {} leads to what no rule collects", edge.origin)),
-        }
+        let expression = match end {
+            End::Vertex(place) => Some(self.variable(*place).to_owned()),
+            End::Collected(rule) => Some(variable(*rule as usize)),
+            End::Named(id) => one(self.config, id),
+        };
+        expression.ok_or_else(|| format!("the edge at {} leads to what no rule collects", edge.origin))
     }
+}
+
+/// The expression for one collected resource; `None`: no rule collects its kind.
+pub(super) fn one(config: &GraphConfig, id: &ResourceId) -> Option<String> {
+    Some(format!("{}.one({:?})", variable(rule_of_kind(config, &id.kind)?), id.name))
+}
+
+fn rule_of_kind(config: &GraphConfig, kind: &KindName) -> Option<usize> {
+    config.collects.iter().position(|rule| rule.kind.spec.kind == kind.as_str())
 }
 
 fn variable(rule: usize) -> String {

@@ -37,8 +37,8 @@ impl GraphData {
             let place = binder.vertex(&id, vertex, wired.get(&id).map_or(&[], Vec::as_slice));
             binder.places.insert(id, place);
         }
-        self.exports.iter().for_each(|export| binder.export(export));
         self.collects.iter().for_each(|rule| binder.rule(rule));
+        self.exports.iter().for_each(|export| binder.export(export));
         for edge in &self.awaited {
             let place = |id: &ResourceId| binder.places.get(id).copied().flatten();
             binder.config.awaited.push(edge.bind(place, origin_from(edge.origin.as_ref())));
@@ -141,6 +141,16 @@ impl Binder<'_> {
         place
     }
 
+    /// The same for a sender, which may be collected.
+    fn sender(&mut self, id: &ResourceId, origin: &Origin) -> Option<Option<u32>> {
+        let rules = &self.config.collects;
+        let rule = rules.iter().find(|rule| rule.kind.spec.kind == id.kind.as_str());
+        match rule.filter(|_| !self.places.contains_key(id)).map(|rule| rule.kind.spec) {
+            Some(spec) => Some(Some(self.config.awaited_at(spec, &id.name, origin))),
+            None => self.place(id, "a send from", origin),
+        }
+    }
+
     fn edge(&mut self, data: &EdgeData) {
         let origin = origin_from(data.origin.as_ref());
         let from = self.place(&data.from, "an edge from", &origin);
@@ -187,7 +197,7 @@ impl Binder<'_> {
             self.say(wrong, &origin);
             return None;
         }
-        let from: Vec<_> = data.from.iter().map(|(id, _)| self.place(id, "a send from", &origin)).collect();
+        let from: Vec<_> = data.from.iter().map(|(id, _)| self.sender(id, &origin)).collect();
         let spec_of = |id: &ResourceId| self.kinds.get(id.kind.as_str()).map(|kind| kind.spec);
         let from = from.into_iter().collect::<Option<Vec<_>>>()?;
         let specs = data.from.iter().map(|(id, _)| spec_of(id)).collect::<Option<Vec<_>>>()?;

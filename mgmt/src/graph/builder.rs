@@ -74,7 +74,7 @@ impl Graph {
         let mut links = Vec::with_capacity(wires.len());
         for (field, wire) in wires {
             let sources: Option<Vec<_>> =
-                wire.sources.iter().map(|source| Some((self.own(source.node, &wire.origin)?, source.port))).collect();
+                wire.sources.iter().map(|source| Some((self.sender(source.node, &wire.origin)?, source.port))).collect();
             links.extend(sources.map(|sources| Link { to, field, sources, wire }));
         }
         links
@@ -87,13 +87,24 @@ impl Graph {
         })
     }
 
-    fn own(&mut self, node: NodeRef, origin: &Origin) -> Option<u32> {
-        if node.graph == self.number {
-            return Some(node.index);
+    fn has_node(&mut self, node: NodeRef, origin: &Origin) -> bool {
+        if node.graph != self.number {
+            let message = "a handle of another graph: handles are good only in the graph whose `add` returned them";
+            self.problems.push(Problem::new(message, origin.clone()));
         }
-        let message = "a handle of another graph: handles are good only in the graph whose `add` returned them";
-        self.problems.push(Problem::new(message, origin.clone()));
-        None
+        node.graph == self.number
+    }
+
+    /// The index of the sender in the graph.
+    fn sender(&mut self, node: NodeRef, origin: &Origin) -> Option<u32> {
+        if !self.has_node(node, origin) {
+            return None;
+        }
+        let NodeSort::One(name) = node.sort else { return Some(node.index) };
+        let rule = self.rules[node.index as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        let (spec, name) = (rule.kind.spec, rule.ones[name as usize].clone());
+        drop(rule);
+        Some(self.config.awaited_at(spec, &name, origin))
     }
 
     /// `first` before `second`: the second waits until the first is settled. The same as `.after(&first)` on the
@@ -125,7 +136,9 @@ impl Graph {
 
     fn edge(&mut self, from: NodeRef, to: NodeRef, notify: bool, origin: Origin) {
         let is_resource = |node: NodeRef| node.sort == NodeSort::Resource;
-        let (Some(_), Some(_)) = (self.own(from, &origin), self.own(to, &origin)) else { return };
+        if !(self.has_node(from, &origin) && self.has_node(to, &origin)) {
+            return;
+        }
         if is_resource(from) && is_resource(to) {
             self.config.edges.push(Edge { from: from.index, to: to.index, notify, name: None, origin });
         } else {

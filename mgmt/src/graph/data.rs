@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value as Json};
 
 use crate::graph::config::{GraphConfig, Link, Vertex};
-use crate::graph::exchange::{AwaitedData, CollectData, ExportData, exchange_data};
+use crate::graph::exchange::{Awaited, AwaitedData, CollectData, ExportData, exchange_data};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::places_exist;
 use crate::id::ResourceId;
@@ -209,7 +209,8 @@ impl GraphConfig {
         }
         let is_placed = places_exist(self, &mut problems);
         let mut resources = Vec::with_capacity(self.vertices.len());
-        for (n, vertex) in (0u32..).zip(&self.vertices) {
+        let is_awaited = |n: u32| self.vertices.get(n as usize).is_some_and(|vertex| Awaited::of(vertex).is_some());
+        for (n, vertex) in (0u32..).zip(&self.vertices).filter(|(n, _)| !is_awaited(*n)) {
             match vertex_data(vertex, wired.get(&n).map_or(&[], Vec::as_slice)) {
                 Ok(data) => resources.push(data),
                 Err(problem) => problems.push(problem),
@@ -221,7 +222,7 @@ impl GraphConfig {
         };
         Problems(problems).into_result()?;
         let id = |n: u32| self.vertices[n as usize].id();
-        let edges = self.edges.iter().map(|edge| EdgeData {
+        let edges = self.edges.iter().filter(|edge| !is_awaited(edge.from)).map(|edge| EdgeData {
             from: id(edge.from),
             to: id(edge.to),
             notify: edge.notify,
@@ -240,7 +241,8 @@ impl GraphConfig {
     pub(super) fn send_data(&self, link: &Link, to: &Vertex) -> SendData {
         let output = |(from, port): &(u32, u8)| {
             let from = &self.vertices[*from as usize];
-            (from.id(), from.resource.spec().outputs[usize::from(*port)].name.to_owned())
+            let id = Awaited::of(from).cloned().unwrap_or_else(|| from.id());
+            (id, from.resource.spec().outputs[usize::from(*port)].name.to_owned())
         };
         SendData {
             from: link.sources.iter().map(output).collect(),

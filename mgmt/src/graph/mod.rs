@@ -37,9 +37,9 @@ pub(crate) use coming::{Doubt, Doubts};
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 pub use exchange::{AwaitedData, CollectData, EndData, ExportData};
-pub use exchange::{AwaitedEdge, Collect, Collected, CollectedOne, End, Export, Exporting};
+pub use exchange::{AwaitedEdge, Collect, Collected, End, Export, Exporting};
 pub(crate) use exchange::{
-    ExportKey, ExportPlace, Offers, Taken, check_exchange, export_key, export_number, exporter_key, exports_of,
+    Awaited, ExportKey, ExportPlace, Offers, Taken, check_exchange, export_key, export_number, exporter_key, exports_of,
     number_key, resolve, spoilers, wanted_keys,
 };
 pub(crate) use former::Former;

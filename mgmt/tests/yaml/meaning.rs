@@ -385,6 +385,24 @@ resources:
 }
 
 #[test]
+fn a_resource_receives_from_what_is_collected() {
+    let text = "
+graph: g
+resources:
+  file:
+  - {name: /a, recv: {content: {kind: kv, name: port, key: stored}}}
+  - {name: '@@/b', recv: {content: {kind: kv, name: port, key: stored}}}
+collect:
+- {kind: kv, from: db}
+";
+    same(text, |g| {
+        let values = g.collect::<Kv>().from("db");
+        g.add(File::new("/a").content(values.one("port").stored()));
+        g.export(File::new("/b").content(values.one("port").stored()));
+    });
+}
+
+#[test]
 fn every_resource_and_edge_knows_its_place() {
     let read = read(
         "graph: g\nresources:\n  noop:\n  - name: a\n  - name: b\nedges:\n- from: {kind: noop, name: a}\n  to: {kind: noop, name: b}\n",

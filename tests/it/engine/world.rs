@@ -583,6 +583,80 @@ async fn a_host_collects_its_own_exports_that_receive_also_without_a_world() {
 }
 
 #[tokio::test]
+async fn what_receives_from_a_collected_resource_waits_for_it_and_follows_it() {
+    let (world, dir) = (Embedded::new(), tempfile::tempdir().unwrap());
+    let port = dir.path().join("port");
+    let mut g = Graph::new("balancer");
+    let rule = g.collect::<Value>().from("db*");
+    let value = rule.one("port");
+    g.add(File::new(port.to_str().unwrap()).content(value.value().map(|port| format!("port {port}"))));
+    g.add(File::new(dir.path().join("other").to_str().unwrap()).content("other"));
+    // What it receives it can export again.
+    g.export(File::new("/x/port").content(value.value()));
+    let balancer = start(&world, "web1", g.finish().unwrap()).await;
+    until("what does not wait is there", || text(&dir.path().join("other")) == "other").await;
+    let id = "awaited[value[port]]".parse().unwrap();
+    let waits = within(async {
+        loop {
+            let status = balancer.resource(&id).await.unwrap().expect("it is in the graph");
+            if let Some(error) = status.error {
+                return error;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    assert!(waits.contains("no host exports value[port] yet"), "{waits}");
+    assert!(!port.exists() && !balancer.is_converged());
+    let ports = |port: &str| {
+        let mut g = Graph::new("db");
+        g.export(Value::new("port").any(port));
+        g.export(Value::new("other").any("not this"));
+        g.finish().unwrap()
+    };
+    let db = start(&world, "db1", ports("1")).await;
+    until("it is there", || text(&port) == "port 1").await;
+    within(balancer.converged()).await.unwrap();
+    let again = dir.path().join("again");
+    fs::create_dir(&again).unwrap();
+    let collector = start(&world, "web2", collecting(&again)).await;
+    until("it is exported again", || text(&again.join("port")) == "1").await;
+    db.swap(ports("2")).await.unwrap();
+    until("it has followed", || text(&port) == "port 2" && text(&again.join("port")) == "2").await;
+    // When it is withdrawn, what was received stays.
+    db.swap(GraphConfig::default()).await.unwrap();
+    within(async {
+        while balancer.resource(&id).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    a_while().await;
+    assert_eq!(text(&port), "port 2");
+    for engine in [collector, balancer, db] {
+        engine.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_the_graph_declares_itself_takes_the_place_of_an_equal_one_that_is_awaited() {
+    let (world, dir) = (Embedded::new(), tempfile::tempdir().unwrap());
+    let port = dir.path().join("port");
+    let mut g = Graph::new("balancer");
+    let value = g.collect::<Value>().one("port");
+    g.add(Value::new("port").any("1"));
+    g.add(File::new(port.to_str().unwrap()).content(value.value()));
+    let balancer = start(&world, "web1", g.finish().unwrap()).await;
+    let mut g = Graph::new("db");
+    g.export(Value::new("port").any("1"));
+    let db = start(&world, "db1", g.finish().unwrap()).await;
+    until("it is there", || text(&port) == "1").await;
+    within(balancer.converged()).await.unwrap();
+    balancer.stop().await.unwrap();
+    db.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_host_is_converged_when_the_world_has_its_exports() {
     let world = Embedded::new();
     world.cut("web1");

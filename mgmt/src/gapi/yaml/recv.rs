@@ -101,12 +101,7 @@ impl Document<'_> {
             return None;
         }
         if self.drafts.collected.contains(&end.kind) {
-            let message = format!(
-                "{what} {}[{}], which is collected: values are not received from it; declare it in this graph",
-                end.kind, end.name
-            );
-            self.complain(end.place, message);
-            return None;
+            return Some(self.graph.config.awaited_at(end.spec, &end.name, &self.quotes.origin(end.place)));
         }
         let compared = self.graph.known.len();
         let has_time = self.comparisons_left >= compared;

@@ -42,7 +42,7 @@ pub struct Collect {
     /// Where the rule was declared.
     pub origin: Origin,
     pub(crate) change: Option<ChangeFn>,
-    /// Names of resources that edges refer to by [`Collected::one`].
+    /// Names of resources that handles refer to, see [`Collected::one`].
     pub(crate) ones: Vec<String>,
 }
 
@@ -156,12 +156,24 @@ impl<R: Converge> Collected<R> {
         self.with(|rule| rule.trust = true)
     }
 
-    /// The one with that name, for edges. As long as it is not collected, its edges are left out, with a warning.
-    pub fn one(&self, name: impl Into<String>) -> CollectedOne {
+    /// The one with that name: its handle, like that of a resource of the graph. As long as it is not collected, its
+    /// edges are left out, with a warning; what receives a value from it waits.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// # let mut g = Graph::new("balancer");
+    /// let values = g.collect::<Value>().from("db1");
+    /// let port = values.one("port");
+    /// g.add(File::new("/etc/app/port").content(port.value()));
+    /// ```
+    pub fn one(&self, name: impl Into<String>) -> <R::Builder as Declare>::Handle
+    where
+        R: Rebuild,
+    {
         let ones = &mut self.rule.lock().unwrap_or_else(PoisonError::into_inner).ones;
         ones.push(name.into());
         let sort = NodeSort::One(u32::try_from(ones.len() - 1).unwrap_or(u32::MAX));
-        CollectedOne(NodeRef { sort, ..self.node })
+        R::Builder::handle(NodeRef { sort, ..self.node })
     }
 }
 
@@ -183,15 +195,5 @@ fn changed<R: Rebuild + AnyResource>(
 impl<R> IntoNodes for &Collected<R> {
     fn each(self, each: &mut dyn FnMut(NodeRef)) {
         each(self.node);
-    }
-}
-
-/// One collected resource, for edges. See [`Collected::one`].
-#[derive(Clone, Copy, Debug)]
-pub struct CollectedOne(NodeRef);
-
-impl IntoNodes for &CollectedOne {
-    fn each(self, each: &mut dyn FnMut(NodeRef)) {
-        each(self.0);
     }
 }

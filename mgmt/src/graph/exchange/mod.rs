@@ -1,6 +1,7 @@
 //! What hosts give one another: exports, the rules by which they are collected, and how a graph with both becomes one
 //! that can run here.
 
+mod awaited;
 mod check;
 mod collect;
 mod data;
@@ -12,9 +13,10 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use awaited::Awaited;
 pub(crate) use check::check_exchange;
 pub(in crate::graph) use check::with_exchange;
-pub use collect::{AwaitedEdge, Collect, Collected, CollectedOne, End};
+pub use collect::{AwaitedEdge, Collect, Collected, End};
 pub(in crate::graph) use data::exchange_data;
 pub use data::{AwaitedData, CollectData, EndData, ExportData};
 pub use export::{Export, Exporting};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::graph::config::{Edge, GraphConfig, Vertex};
+use crate::graph::exchange::awaited::Awaited;
 use crate::graph::exchange::collect::{AwaitedEdge, End};
 use crate::graph::exchange::entry::read;
 use crate::graph::exchange::offers::{OfferKey, Offers, Taken};
@@ -59,7 +60,10 @@ pub(crate) fn resolve(declared: &GraphConfig, offers: &Offers, spoilt: &BTreeMap
         let first = vertices.remove(0);
         match one_of(&places, &config, first, vertices) {
             Ok(One::New(vertex)) => places.add(&mut config, vertex, &rules_of),
-            Ok(One::There(place)) => places.belongs(place, &rules_of),
+            Ok(One::There(place)) => {
+                places.redirect(&mut config, place);
+                places.belongs(place, &rules_of);
+            }
             Err(conflict) => warnings.push(conflict),
         }
     }
@@ -148,6 +152,8 @@ fn is_equal(one: &Vertex, other: &Vertex) -> bool {
 /// Where resources are in the graph.
 struct Places {
     named: HashMap<ResourceId, u32>,
+    /// Where something stands for what is collected.
+    awaited: HashMap<ResourceId, u32>,
     /// For each rule what it has collected.
     collected: Vec<Vec<u32>>,
 }
@@ -155,14 +161,39 @@ struct Places {
 impl Places {
     fn of(config: &GraphConfig, rules: usize) -> Places {
         let all = (0u32..).zip(&config.vertices);
-        Places { named: all.map(|(n, vertex)| (vertex.id(), n)).collect(), collected: vec![Vec::new(); rules] }
+        let (mut named, mut awaited) = (HashMap::new(), HashMap::new());
+        for (n, vertex) in all {
+            match Awaited::of(vertex) {
+                Some(id) => awaited.insert(id.clone(), n),
+                None => named.insert(vertex.id(), n),
+            };
+        }
+        Places { named, awaited, collected: vec![Vec::new(); rules] }
     }
 
     fn add(&mut self, config: &mut GraphConfig, vertex: Vertex, rules: &[u32]) {
-        let place = u32::try_from(config.vertices.len()).unwrap_or(u32::MAX);
+        let place = match self.awaited.get(&vertex.id()) {
+            Some(place) => *place,
+            None => u32::try_from(config.vertices.len()).unwrap_or(u32::MAX),
+        };
         self.named.entry(vertex.id()).or_insert(place);
-        config.vertices.push(vertex);
+        match config.vertices.get_mut(place as usize) {
+            Some(awaited) => *awaited = vertex,
+            None => config.vertices.push(vertex),
+        }
         self.belongs(place, rules);
+    }
+
+    /// The graph has a resource itself that is also awaited: what receives from that receives from this one.
+    fn redirect(&self, config: &mut GraphConfig, to: u32) {
+        let Some(from) = self.awaited.get(&config.vertices[to as usize].id()).copied() else { return };
+        if let Some(satisfied) = Awaited::is_there(&config.vertices[from as usize]) {
+            config.vertices[from as usize] = satisfied;
+        }
+        let sources = config.links.iter_mut().chain(config.exports.iter_mut().flat_map(|export| &mut export.links));
+        let ends = config.edges.iter_mut().map(|edge| &mut edge.from);
+        let sources = sources.flat_map(|link| &mut link.sources).map(|(from, _)| from);
+        sources.chain(ends).filter(|place| **place == from).for_each(|place| *place = to);
     }
 
     /// The resource is one of those that these rules have collected.

@@ -3,72 +3,27 @@
 //! reported like any other.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
 use crate::graph::{Edge, Export, GraphConfig, Link, Vertex};
 use crate::id::{ResourceId, shortened};
 use crate::resource::{
-    Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Error, FieldProblem, FieldValue,
-    Identify, Inline, KindSpec, Known, Need, Obstacle, ObstacleKind, Origin, Result, Uid, Watch, WatchCx, WatchEvent,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Error, FieldProblem, FieldValue,
+    Identify, KindSpec, Known, Need, Obstacle, ObstacleKind, Origin, Result, Uid, Watch, WatchCx, WatchEvent,
 };
 use crate::runtime::exchange::publications::{Publications, Stand, export_name};
 
-const ABILITIES: Abilities = Abilities {
-    refresh: None,
-    leave: None,
-    prepare: None,
-    reverse: None,
-    many: None,
-    group: None,
-    merge: None,
-    capture: None,
-};
-
-/// The kind of the resource that is settled when all exports are published. It has no fields.
+/// The kind of the resource that is settled when all exports are published.
 static ALL: KindSpec = KindSpec {
     kind: "exports",
     doc: "The exports of this host, as other hosts see them.",
     watched: true,
     name_field: "host",
-    ..SPEC
-};
-
-/// The kind of the resource that receives the fields of an export: it has the fields of the exported kind.
-fn receiver_of(exported: &'static KindSpec) -> &'static KindSpec {
-    // A description lives as long as the program, so each is made once.
-    static MADE: Mutex<Option<HashMap<usize, &'static KindSpec>>> = Mutex::new(None);
-    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
-    let of_kind = made.get_or_insert_default().entry(std::ptr::from_ref(exported).addr());
-    of_kind.or_insert_with(|| {
-        Box::leak(Box::new(KindSpec {
-            kind: "export",
-            doc: "An export of which fields receive their values.",
-            watched: false,
-            fields: exported.fields,
-            name_field: exported.name_field,
-            ..SPEC
-        }))
-    })
-}
-
-/// What the two kinds have in common.
-const SPEC: KindSpec = KindSpec {
-    kind: "",
-    doc: "",
-    watched: false,
-    quiet: true,
-    ticks: false,
-    inline: Inline::Everything,
-    name_field: "",
-    fields: &[],
-    outputs: &[],
-    abilities: ABILITIES,
-    provided: &[],
+    ..KindSpec::BARE
 };
 
 /// Adds what stands for the exports of the graph of that number to the graph that runs here. `publishes`: there is a
@@ -103,7 +58,7 @@ fn edge(from: u32, to: u32, origin: Origin) -> Edge {
 fn add_receiver(config: &mut GraphConfig, export: &Export, publications: &Publications) -> u32 {
     let resource = &export.vertex.resource;
     let receiver = Exporting {
-        spec: receiver_of(resource.spec()),
+        spec: resource.spec().stand_in("export", "An export of which fields receive their values."),
         name: export_name(export),
         task: Task::Receive(Arc::clone(resource)),
         publications: publications.clone(),
