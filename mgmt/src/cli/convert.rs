@@ -22,10 +22,14 @@ pub fn to_rust(config: &GraphConfig) -> Result<String, String> {
 /// Like [`to_rust`]: with the origin that the program names, and for each resource, the comments before it.
 pub(crate) fn to_rust_with(config: &GraphConfig, origin: &str, notes: &[Vec<String>]) -> Result<String, String> {
     let order = order(config);
-    let mut writer =
-        Writer { config, variables: variables(config), body: String::new(), done: vec![false; config.vertices.len()] };
+    // What is collected is not declared.
+    let done = config.vertices.iter().map(|vertex| Awaited::of(vertex).is_some()).collect();
+    let mut writer = Writer { config, variables: variables(config), body: String::new(), done };
     writer.rules()?;
-    for place in order.into_iter().filter(|place| Awaited::of(&config.vertices[*place]).is_none()) {
+    for place in order {
+        if writer.done[place] {
+            continue;
+        }
         for note in notes.get(place).into_iter().flatten() {
             let note: String = note.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             let _ = writeln!(writer.body, "    // {note}");

@@ -84,7 +84,7 @@ impl Binder<'_> {
                 let message = format!("a send to {} among those of {id}, which is exported", send.to);
                 self.say(message, &origin_from(send.origin.as_ref()));
             } else {
-                links.extend(self.received(send).map(|(sources, field, wire)| Link { to: 0, field, sources, wire }));
+                links.extend(self.received(send));
             }
         }
         let Some(vertex) = vertex else { return };
@@ -170,20 +170,19 @@ impl Binder<'_> {
     fn send(&mut self, data: &SendData) {
         let origin = origin_from(data.origin.as_ref());
         let to = self.place(&data.to, "a send to", &origin);
-        let received = self.received(data);
-        let (Some(Some(to)), Some((sources, field, wire))) = (to, received) else { return };
-        for (from, _) in &sources {
+        let link = self.received(data);
+        let (Some(Some(to)), Some(link)) = (to, link) else { return };
+        for (from, _) in &link.sources {
             if self.pairs.insert((*from, to)) {
                 let origin = origin.clone();
                 self.config.edges.push(Edge { from: *from, to, notify: false, name: None, origin });
             }
         }
-        self.config.links.push(Link { to, field, sources, wire });
+        self.config.links.push(Link { to, ..link });
     }
 
-    /// The senders with their outputs, the field that receives, and the wire between them. `None`: something is wrong,
-    /// which has been reported.
-    fn received(&mut self, data: &SendData) -> Option<(Vec<(u32, u8)>, u8, Wire)> {
+    /// The link, without the resource that it leads to. `None`: something is wrong, which has been reported.
+    fn received(&mut self, data: &SendData) -> Option<Link> {
         let origin = origin_from(data.origin.as_ref());
         let has_names = data.names.len() == data.from.len();
         let wrong = match data.from.len() {
@@ -204,7 +203,7 @@ impl Binder<'_> {
         match wired(&specs, spec_of(&data.to)?, data, origin.clone()) {
             Ok((ports, field, wire)) => {
                 let from = from.into_iter().collect::<Option<Vec<_>>>()?;
-                Some((from.into_iter().zip(ports).collect(), field, wire))
+                Some(Link { to: 0, field, sources: from.into_iter().zip(ports).collect(), wire })
             }
             Err(message) => {
                 self.say(message, &origin);

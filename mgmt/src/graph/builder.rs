@@ -73,8 +73,11 @@ impl Graph {
     fn links(&mut self, to: u32, wires: Vec<(u8, Wire)>) -> Vec<Link> {
         let mut links = Vec::with_capacity(wires.len());
         for (field, wire) in wires {
-            let sources: Option<Vec<_>> =
-                wire.sources.iter().map(|source| Some((self.sender(source.node, &wire.origin)?, source.port))).collect();
+            let sources: Option<Vec<_>> = wire
+                .sources
+                .iter()
+                .map(|source| Some((self.sender(source.node, &wire.origin)?, source.port)))
+                .collect();
             links.extend(sources.map(|sources| Link { to, field, sources, wire }));
         }
         links

@@ -36,12 +36,12 @@ pub use builder::Graph;
 pub(crate) use coming::{Doubt, Doubts};
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
+pub(crate) use exchange::{
+    Awaited, ExportKey, ExportPlace, Offers, Taken, check_exchange, export_key, export_number, exporter_key,
+    exports_of, number_key, resolve, spoilers, wanted_keys,
+};
 pub use exchange::{AwaitedData, CollectData, EndData, ExportData};
 pub use exchange::{AwaitedEdge, Collect, Collected, End, Export, Exporting};
-pub(crate) use exchange::{
-    Awaited, ExportKey, ExportPlace, Offers, Taken, check_exchange, export_key, export_number, exporter_key, exports_of,
-    number_key, resolve, spoilers, wanted_keys,
-};
 pub(crate) use former::Former;
 pub use grouping::{AutoGroups, GroupGraph, Grouping};
 pub use groups::Groups;

@@ -12,8 +12,8 @@ use serde_json::{Map, Value as Json};
 use crate::graph::{Edge, Export, GraphConfig, Link, Vertex};
 use crate::id::{ResourceId, shortened};
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Error, FieldProblem, FieldValue,
-    Identify, KindSpec, Known, Need, Obstacle, ObstacleKind, Origin, Result, Uid, Watch, WatchCx, WatchEvent,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Error, FieldProblem, FieldValue, Identify,
+    KindSpec, Known, Need, Obstacle, ObstacleKind, Origin, Result, Uid, Watch, WatchCx, WatchEvent,
 };
 use crate::runtime::exchange::publications::{Publications, Stand, export_name};
 

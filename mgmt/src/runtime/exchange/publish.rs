@@ -183,7 +183,7 @@ impl Publisher {
                 Some(known) => known.bytes(),
                 None if export.links.is_empty() => export.bytes(),
                 None => {
-                    all.kept.extend(export.places().into_iter().map(|place| (place, name.clone())));
+                    all.kept.extend(export.places().map(|place| (place, name.clone())));
                     continue;
                 }
             };

@@ -12,10 +12,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
     let collected_1 = g.collect::<File>().set("dirname", "/tmp/corpus/here/");
     let collected_2 = g.collect::<Kv>();
     let file_tmp_corpus_here = g.add(File::new("/tmp/corpus/here/").state(FileState::Exists));
-    let file_tmp_corpus_port = g.add(
-        File::new("/tmp/corpus/port")
-            .content(collected_2.one("port").stored()),
-    );
+    g.add(File::new("/tmp/corpus/port").content(collected_2.one("port").stored()));
     let exec_says = g.add(Exec::new("says").cmd("/bin/echo received"));
     g.export(File::new("/elsewhere/shared").content("shared"));
     g.export(File::new("/elsewhere/theirs").content("theirs")).to(["another.host"]);
