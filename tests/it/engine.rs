@@ -45,3 +45,4 @@ mod trees;
 mod values;
 mod waiting;
 mod world;
+mod world_values;

@@ -19,6 +19,7 @@ mod field;
 mod graphs;
 mod group;
 mod held;
+mod hosts;
 mod inquiry;
 mod keys;
 mod known;
@@ -81,6 +82,10 @@ pub use field::FieldType;
 pub use graphs::Graphs;
 pub use group::{GroupFns, Grouped};
 pub use held::Contained;
+pub(crate) use hosts::{
+    Attempts, Followed, Following, READ_MAX, VALUE_BYTES_MAX, host_of_value, of_text, value_key, values_of,
+};
+pub use hosts::{WorldRead, WorldWatching, WorldWrite};
 pub use inquiry::{Asking, Inquiry};
 pub use keys::{Package, SessionUnit, Ships, Unit};
 pub use known::Known;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::gapi::{Failure, Gapi, GapiData, fixed};
+use crate::gapi::{Failure, Gapi, fixed};
 use crate::graph::{GraphConfig, Prepared};
 use crate::id::ResourceId;
 use crate::journal::Journal;
@@ -126,14 +126,7 @@ impl<G: Gapi> Builder<G> {
 
     /// The part of a start that can fail after the prefix is locked.
     async fn begin(&mut self, prefix: &Prefix) -> Result<Prepared, EngineError> {
-        let data = GapiData {
-            name: self.options.name.clone(),
-            hostname: self.options.hostname.clone(),
-            prefix: prefix.path().to_owned(),
-            noop: self.options.preparing.settings.is_noop(),
-            no_watch: self.options.no_watch,
-            warnings: self.options.warnings.clone(),
-        };
+        let data = self.options.for_source(prefix.path());
         let config = first_graph(&mut self.gapi, data).await?;
         self.options.spare(self.gapi.files());
         Ok(self.options.preparing.here(config).await?)
@@ -230,6 +223,7 @@ pub(crate) fn assemble(
     services.provisions = options.preparing.settings.provided();
     services.connections = doors.connections.clone();
     services.hostname.clone_from(&options.hostname);
+    services.world.clone_from(&options.preparing.site.member);
     let core = Core {
         scheduler: Scheduler::new(config),
         clock: Clock::start(),

@@ -1,12 +1,13 @@
 //! The place of an engine among hosts: its settings, and what runs for it as long as the engine does.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::gapi::Gapi;
+use crate::gapi::{Gapi, GapiData, WorldView};
 use crate::graph::{Exchanged, Offers};
 use crate::resource::{Changes, Member, Snapshot, World};
 use crate::runtime::builder::{Builder, Settings};
@@ -27,6 +28,8 @@ pub(crate) struct Site {
     /// The access to that world, as soon as the name of this host is known.
     pub(crate) member: Option<Arc<dyn Member>>,
     pub(crate) host: String,
+    /// What the source of graphs reads of the world besides exports.
+    pub(crate) view: WorldView,
     pub(crate) ttl: Duration,
     /// What was read last: it holds as long as the world can't be reached.
     known: Arc<Mutex<Snapshot>>,
@@ -34,7 +37,14 @@ pub(crate) struct Site {
 
 impl Default for Site {
     fn default() -> Site {
-        Site { world: None, member: None, host: String::new(), ttl: EXPORT_TTL, known: Arc::default() }
+        Site {
+            world: None,
+            member: None,
+            host: String::new(),
+            view: WorldView::default(),
+            ttl: EXPORT_TTL,
+            known: Arc::default(),
+        }
     }
 }
 
@@ -77,6 +87,20 @@ impl Settings {
         let site = &mut self.preparing.site;
         site.host.clone_from(&self.hostname);
         site.member = site.world.as_ref().map(|world| world.member(&site.host));
+        site.view = WorldView::new(site.member.clone());
+    }
+
+    /// What the source of graphs gets of an engine with this working directory.
+    pub(crate) fn for_source(&self, prefix: &Path) -> GapiData {
+        GapiData {
+            name: self.name.clone(),
+            hostname: self.hostname.clone(),
+            prefix: prefix.to_owned(),
+            noop: self.preparing.settings.is_noop(),
+            no_watch: self.no_watch,
+            warnings: self.warnings.clone(),
+            world: self.preparing.site.view.clone(),
+        }
     }
 }
 
