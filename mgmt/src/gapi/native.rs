@@ -55,6 +55,10 @@ impl Cx {
     ///     for (host, address) in addresses {
     ///         g.add(File::new(format!("/etc/balancer.d/{host}")).content(format!("{address}:{port}\n")));
     ///     }
+    ///     // The hosts that are alive, with their labels.
+    ///     let monitors = cx.read(&cx.world().hosts()).into_iter().filter(|host| host.labels.contains_key("monitor"));
+    ///     let names: Vec<String> = monitors.map(|host| host.name).collect();
+    ///     g.add(File::new("/etc/monitors").content(names.join("\n")));
     ///     Ok(())
     /// });
     /// ```

@@ -82,10 +82,11 @@ pub use field::FieldType;
 pub use graphs::Graphs;
 pub use group::{GroupFns, Grouped};
 pub use held::Contained;
+pub use hosts::{AliveHost, WorldRead, WorldWatching, WorldWrite};
 pub(crate) use hosts::{
-    Attempts, Followed, Following, READ_MAX, VALUE_BYTES_MAX, host_of_value, of_text, value_key, values_of,
+    Attempts, Followed, Following, READ_MAX, VALUE_BYTES_MAX, alive_key, all_hosts, host_of_value, living, of_text,
+    value_key, values_of,
 };
-pub use hosts::{WorldRead, WorldWatching, WorldWrite};
 pub use inquiry::{Asking, Inquiry};
 pub use keys::{Package, SessionUnit, Ships, Unit};
 pub use known::Known;

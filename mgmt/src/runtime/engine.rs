@@ -103,7 +103,7 @@ impl<G: Gapi> Builder<G> {
             quit.send_replace(Some(()));
             let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread_or_here(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
-            all_ended([publishing]).await;
+            all_ended(publishing).await;
             let connections = core.services.connections.clone();
             core.services.clear();
             drop(core);

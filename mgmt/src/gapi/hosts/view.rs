@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::gapi::hosts::follow::follow;
 use crate::gapi::hosts::signal::{WorldSignal, decoded, decoded_by_host};
 use crate::gapi::hosts::topics::{Decode, Topics};
-use crate::resource::{Keys, Member, READ_MAX, value_key, values_of};
+use crate::resource::{AliveHost, Keys, Member, READ_MAX, all_hosts, living, value_key, values_of};
 
 /// What a source of graphs can read of the world that this host shares with others; a closure has it by
 /// [`Cx::world`](crate::gapi::Cx::world). Clones are the same view.
@@ -26,6 +26,8 @@ pub struct WorldView {
 #[derive(Default)]
 pub(super) struct Shared {
     member: Option<Arc<dyn Member>>,
+    /// This host, as others see it.
+    host: AliveHost,
     topics: Mutex<Topics>,
     /// The keys that the task reads, as soon as there is one.
     wanted: Mutex<Option<watch::Sender<Vec<Keys>>>>,
@@ -61,8 +63,8 @@ impl Shared {
 }
 
 impl WorldView {
-    pub(crate) fn new(member: Option<Arc<dyn Member>>) -> WorldView {
-        WorldView { shared: Arc::new(Shared { member, ..Shared::default() }) }
+    pub(crate) fn new(member: Option<Arc<dyn Member>>, host: AliveHost) -> WorldView {
+        WorldView { shared: Arc::new(Shared { member, host, ..Shared::default() }) }
     }
 
     /// The value under this key that all hosts share; `None`: there is none, or it can't be read as a `T`, which a
@@ -86,6 +88,18 @@ impl WorldView {
         let words = key.to_owned();
         let decode: Decode<BTreeMap<String, T>> = Arc::new(move |entries| decoded_by_host(entries, &words));
         WorldSignal::new(self.clone(), "values", values_of(key), decode)
+    }
+
+    /// The hosts whose engines run and reach the world, in the order of their names, with their labels. One that was
+    /// killed or cut off is among them until its [`alive_ttl`](crate::runtime::Builder::alive_ttl) has passed. An
+    /// engine in noop is not among them. Without a world, this host is the only one.
+    pub fn hosts(&self) -> WorldSignal<Vec<AliveHost>> {
+        let alone = self.shared.member.is_none().then(|| self.shared.host.clone());
+        let decode: Decode<Vec<AliveHost>> = Arc::new(move |entries| match &alone {
+            Some(host) => vec![host.clone()],
+            None => living(entries.iter().map(|(key, bytes)| (key.as_str(), &**bytes))),
+        });
+        WorldSignal::new(self.clone(), "hosts", all_hosts(), decode)
     }
 
     /// A receiver of what is read. Reading begins at once.

@@ -13,6 +13,7 @@ use crate::resource::{Changes, Member, Snapshot, World};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::drive::Request;
 use crate::runtime::exchange::{follow_exports, publish_exports};
+use crate::runtime::hosts::{Living, keep_alive};
 use crate::runtime::prepare::Preparing;
 
 /// The default of `Builder::export_ttl`.
@@ -30,6 +31,8 @@ pub(crate) struct Site {
     pub(crate) host: String,
     /// What the source of graphs reads of the world besides exports.
     pub(crate) view: WorldView,
+    /// What other hosts see of this one.
+    pub(crate) living: Living,
     pub(crate) ttl: Duration,
     /// What was read last: it holds as long as the world can't be reached.
     known: Arc<Mutex<Snapshot>>,
@@ -42,6 +45,7 @@ impl Default for Site {
             member: None,
             host: String::new(),
             view: WorldView::default(),
+            living: Living::default(),
             ttl: EXPORT_TTL,
             known: Arc::default(),
         }
@@ -87,7 +91,7 @@ impl Settings {
         let site = &mut self.preparing.site;
         site.host.clone_from(&self.hostname);
         site.member = site.world.as_ref().map(|world| world.member(&site.host));
-        site.view = WorldView::new(site.member.clone());
+        site.view = WorldView::new(site.member.clone(), site.living.host(&site.host));
     }
 
     /// What the source of graphs gets of an engine with this working directory.
@@ -125,22 +129,23 @@ impl<G: Gapi> Builder<G> {
     }
 }
 
-/// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the task that
-/// publishes exports, which may take a moment longer.
+/// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the tasks that publish
+/// exports and keep this host alive, which may take a moment longer.
 pub(crate) fn begin(
     preparing: &Preparing,
     in_force: &watch::Sender<InForce>,
     requests: mpsc::WeakUnboundedSender<Request>,
     quits: &watch::Receiver<Option<()>>,
-) -> Option<JoinHandle<()>> {
-    let member = preparing.site.member.as_ref()?;
+) -> [Option<JoinHandle<()>>; 2] {
+    let Some(member) = preparing.site.member.as_ref() else { return [None, None] };
     let follow = follow_exports(Arc::clone(member), preparing.clone(), requests, in_force.subscribe());
     tokio::spawn(until(quits.clone(), follow));
     if preparing.settings.is_noop() {
-        return None;
+        return [None, None];
     }
+    let alive = keep_alive(Arc::clone(member), preparing.site.living.clone(), quits.clone());
     let publish = publish_exports(Arc::clone(member), preparing.site.ttl, in_force.subscribe(), quits.clone());
-    Some(tokio::spawn(publish))
+    [Some(tokio::spawn(publish)), Some(tokio::spawn(alive))]
 }
 
 async fn until(mut quits: watch::Receiver<Option<()>>, work: impl Future<Output = ()>) {
