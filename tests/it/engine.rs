@@ -45,3 +45,5 @@ mod trees;
 mod values;
 mod waiting;
 mod world;
+mod world_hosts;
+mod world_values;

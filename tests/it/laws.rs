@@ -93,6 +93,41 @@ fn kv() {
 }
 
 #[test]
+fn kv_in_a_world() {
+    let world = mgmt::world::Embedded::new();
+    // Each trial has a key of its own.
+    let key = |dir: &Path| dir.to_str().unwrap().to_owned();
+    let at = move |dir: &Path| format!("/mgmt/values/{}", key(dir).replace('/', "%2F"));
+    let member = mgmt::resource::World::member(&world, "another");
+    let observed = std::sync::Arc::clone(&member);
+    let write = move |dir: &Path, write: mgmt::resource::Write| {
+        let writes = [(at(dir), write)].into();
+        let written = member.commit(mgmt::resource::Transaction { conditions: Vec::new(), writes });
+        assert!(at_once(written).unwrap().is_some());
+    };
+    let other = write.clone();
+    let kv = Subject::new(move |dir| Kv::new("k").key(key(dir)).value("1"))
+        .world(world)
+        .break_it(move |dir| write(dir, mgmt::resource::Write::Remove))
+        .break_it(move |dir| other(dir, mgmt::resource::Write::Put(b"2"[..].into(), None)))
+        .observe(move |dir| {
+            let key = mgmt::resource::Keys::One(at(dir));
+            let found = at_once(observed.get(vec![key])).unwrap();
+            format!("{:?}", found.entries.values().map(|entry| &entry.value).collect::<Vec<_>>())
+        });
+    assert_eq!(laws::check(kv), UNDONE);
+}
+
+/// What the embedded world answers at once.
+fn at_once<T>(mut answer: mgmt::resource::BoxFuture<T>) -> T {
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    match answer.as_mut().poll(&mut cx) {
+        std::task::Poll::Ready(answer) => answer,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
+}
+
+#[test]
 fn line() {
     let line = Subject::new(|dir| Line::new("x", at(dir, "f")))
         .prepare(|dir| fs::write(dir.join("f"), "a\r\nb").unwrap())

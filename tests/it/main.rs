@@ -16,6 +16,7 @@ mod groups;
 mod hostname;
 mod journeys;
 mod kit;
+mod kv;
 mod laws;
 mod mount;
 mod net;

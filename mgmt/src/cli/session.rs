@@ -90,6 +90,12 @@ impl Session {
         if let Some(ttl) = options.world.export_ttl {
             builder = builder.export_ttl(ttl);
         }
+        for (name, value) in options.world.label.iter().flat_map(|labels| &labels.0) {
+            builder = builder.label(name, value);
+        }
+        if let Some(ttl) = options.world.alive_ttl {
+            builder = builder.alive_ttl(ttl);
+        }
         Ok(builder)
     }
 

@@ -29,6 +29,12 @@ pub struct WorldOptions {
     /// How long the exports of this host remain after the end of its engine; default: 24 hours
     #[arg(long, global = true, value_name = "SECONDS", value_parser = ttl)]
     pub export_ttl: Option<Duration>,
+    /// Labels of this host that other hosts see: NAME=VALUE, with `,` between several
+    #[arg(long, global = true, value_name = "LABELS", env = "MGMT_LABELS", value_parser = labels)]
+    pub label: Vec<Labels>,
+    /// How long other hosts see this one as alive after it has died; default: 15 seconds
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = ttl)]
+    pub alive_ttl: Option<Duration>,
     /// An option of Go mgmt, accepted without effect: a host here does not become a server of etcd.
     #[arg(long, global = true, hide = true)]
     #[doc(hidden)]
@@ -43,6 +49,19 @@ pub struct Seeds(pub Vec<String>);
 fn seeds(text: &str) -> Result<Seeds, String> {
     let all = text.split([',', ';', ' ', '\t', '\n']).filter(|address| !address.is_empty());
     Ok(Seeds(all.map(str::to_owned).collect()))
+}
+
+/// Labels with their values, as one option gives them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels(pub Vec<(String, String)>);
+
+/// An empty text has no label: it comes from an environment variable that is set but empty.
+fn labels(text: &str) -> Result<Labels, String> {
+    let label = |label: &str| match label.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("`{label}` is no label: give NAME=VALUE")),
+    };
+    text.split(',').filter(|label| !label.is_empty()).map(label).collect::<Result<_, _>>().map(Labels)
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {
@@ -114,6 +133,20 @@ mod tests {
         assert_eq!(all("https://a:1,https://b:2; https://c:3"), ["https://a:1", "https://b:2", "https://c:3"]);
         assert!(all("").is_empty() && all(" ,").is_empty());
         assert!(ttl("0.5").is_err() && ttl("1h").unwrap() == Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn labels_have_a_name_and_any_value() {
+        let all = |text: &str| labels(text).map(|labels| labels.0);
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            all("role=web,zone=a=b,empty=").unwrap(),
+            [pair("role", "web"), pair("zone", "a=b"), pair("empty", "")]
+        );
+        assert!(all("").unwrap().is_empty());
+        for wrong in ["role", "=web", "a=b,c"] {
+            assert!(all(wrong).unwrap_err().contains("NAME=VALUE"), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use crate::gapi::failure::Failure;
+use crate::gapi::hosts::WorldView;
 use crate::gapi::warn::Warnings;
 use crate::graph::{GraphConfig, Problems};
 
@@ -24,6 +25,14 @@ pub struct GapiData {
     /// Where warnings about the graph go.
     #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "only files have warnings before there is a graph"))]
     pub(crate) warnings: Warnings,
+    pub(crate) world: WorldView,
+}
+
+impl GapiData {
+    /// What the source can read of the world that this host shares with others.
+    pub fn world(&self) -> &WorldView {
+        &self.world
+    }
 }
 
 /// Why a source of graphs made no graph.

@@ -6,11 +6,12 @@ use std::panic::Location;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::gapi::contract::{Begun, Gapi, GapiData, GapiError};
 use crate::gapi::failure::Failure;
+use crate::gapi::hosts::WorldView;
 use crate::gapi::signal::Readable;
 use crate::graph::{Graph, GraphConfig};
 use crate::resource::Error;
@@ -19,6 +20,9 @@ use crate::sys::task::caught;
 /// How long to wait after a change: signals that change together (those of a reloaded configuration, for example) make
 /// one new graph.
 const SETTLE: Duration = Duration::from_millis(2);
+
+/// How often a closure runs for one graph, as long as it reads more of the world each time.
+const ROUNDS_MAX: usize = 32;
 
 type Changed = Pin<Box<dyn Future<Output = bool> + Send>>;
 
@@ -38,6 +42,33 @@ impl Cx {
         let changed = Box::pin(async move { receiver.changed().await.is_ok() });
         self.read.lock().unwrap_or_else(PoisonError::into_inner).push(changed);
         value
+    }
+
+    /// What this host can read of the world that it shares with others:
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// let gapi = mgmt::native(|g, cx| {
+    ///     // The value that all hosts share, and those that hosts have for themselves.
+    ///     let port: u16 = cx.read(&cx.world().value("port")).unwrap_or(80);
+    ///     let addresses = cx.read(&cx.world().values::<std::net::IpAddr>("address"));
+    ///     for (host, address) in addresses {
+    ///         g.add(File::new(format!("/etc/balancer.d/{host}")).content(format!("{address}:{port}\n")));
+    ///     }
+    ///     // The hosts that are alive, with their labels.
+    ///     let monitors = cx.read(&cx.world().hosts()).into_iter().filter(|host| host.labels.contains_key("monitor"));
+    ///     let names: Vec<String> = monitors.map(|host| host.name).collect();
+    ///     g.add(File::new("/etc/monitors").content(names.join("\n")));
+    ///     Ok(())
+    /// });
+    /// ```
+    ///
+    /// The closure runs again when what it has read has changed, and not for any other change. What it reads for the
+    /// first time is fetched when it has returned, and if there is something, it runs again before its graph comes
+    /// into force. A graph waits at most five seconds for the world; then it is made of what is known, which is
+    /// nothing after a restart.
+    pub fn world(&self) -> &WorldView {
+        self.data.world()
     }
 
     /// The name of this host.
@@ -125,12 +156,53 @@ where
 {
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
         self.begun.begin()?;
+        if data.no_watch {
+            data.world().read_once();
+        }
         self.data = data;
         Ok(())
     }
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
         self.begun.has()?;
+        let mut declared = self.declare();
+        // What was read of the world for the first time is known only now.
+        for _ in 0..ROUNDS_MAX {
+            if !self.data.world().read_all().await || !self.has_changed().await {
+                break;
+            }
+            declared = self.declare();
+        }
+        self.data.world().drop_unused();
+        declared
+    }
+
+    /// Always true: the closure may read files, whose changes are not noticed.
+    async fn reload(&mut self) -> bool {
+        true
+    }
+
+    async fn switched(&mut self) -> Option<Result<(), GapiError>> {
+        let changed = poll_fn(|cx| self.poll_changed(cx)).await;
+        if !changed {
+            return None;
+        }
+        tokio::time::sleep(SETTLE).await;
+        Some(Ok(()))
+    }
+
+    async fn close(&mut self) {
+        self.waiting.clear();
+        self.data.world().close();
+    }
+}
+
+impl<F> Native<F>
+where
+    F: FnMut(&mut Graph, &Cx) -> Result<(), Error> + Send + 'static,
+{
+    /// Runs the closure.
+    fn declare(&mut self) -> Result<GraphConfig, GapiError> {
         let data = self.data.clone();
         let named = [self.name.as_deref().unwrap_or_default(), &data.name, "graph"];
         let mut graph = Graph::new(named.into_iter().find(|name| !name.is_empty()).unwrap_or_default());
@@ -144,29 +216,21 @@ where
         Ok(graph.finish()?)
     }
 
-    /// Always true: the closure may read files, whose changes are not noticed.
-    async fn reload(&mut self) -> bool {
-        true
+    /// Ready with true when a value that was read has changed, and with false when none can change any more.
+    fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let (waiting, mut n) = (&mut self.waiting, 0);
+        while n < waiting.len() {
+            match waiting[n].as_mut().poll(cx) {
+                Poll::Ready(true) => return Poll::Ready(true),
+                Poll::Ready(false) => drop(waiting.swap_remove(n)),
+                Poll::Pending => n += 1,
+            }
+        }
+        if waiting.is_empty() { Poll::Ready(false) } else { Poll::Pending }
     }
 
-    async fn switched(&mut self) -> Option<Result<(), GapiError>> {
-        let waiting = &mut self.waiting;
-        let changed = poll_fn(|cx| {
-            let mut n = 0;
-            while n < waiting.len() {
-                match waiting[n].as_mut().poll(cx) {
-                    Poll::Ready(true) => return Poll::Ready(true),
-                    Poll::Ready(false) => drop(waiting.swap_remove(n)),
-                    Poll::Pending => n += 1,
-                }
-            }
-            if waiting.is_empty() { Poll::Ready(false) } else { Poll::Pending }
-        })
-        .await;
-        if !changed {
-            return None;
-        }
-        tokio::time::sleep(SETTLE).await;
-        Some(Ok(()))
+    /// Whether a value that was read has changed by now.
+    async fn has_changed(&mut self) -> bool {
+        poll_fn(|cx| Poll::Ready(matches!(self.poll_changed(cx), Poll::Ready(true)))).await
     }
 }

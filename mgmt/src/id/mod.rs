@@ -15,4 +15,4 @@ pub use owed::JournalOp;
 pub(crate) use paint::Shown;
 pub use paint::{Painted, Palette, Role};
 pub(crate) use pattern::is_like;
-pub(crate) use percent::{percent_decoded, percent_encoded};
+pub(crate) use percent::{key_part, percent_decoded, percent_encoded, text_of_key_part};

@@ -31,3 +31,13 @@ pub(crate) fn percent_decoded(encoded: &str) -> Option<String> {
     }
     String::from_utf8(bytes).ok()
 }
+
+/// The text as a part of a key, without characters that have a meaning there: each text has one form.
+pub(crate) fn key_part(text: &str) -> String {
+    percent_encoded(text, |_, c| c.is_ascii_alphanumeric() || "._-:".contains(c))
+}
+
+/// The text of a part of a key; `None`: it is not in the form that [`key_part`] writes.
+pub(crate) fn text_of_key_part(part: &str) -> Option<String> {
+    percent_decoded(part).filter(|text| key_part(text) == part)
+}

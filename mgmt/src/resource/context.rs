@@ -14,6 +14,7 @@ use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
 use crate::resource::graphs::Graphs;
 use crate::resource::held::Contained;
+use crate::resource::hosts::{WorldRead, WorldWatching, WorldWrite};
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
 use crate::resource::owned::OwnedPaths;
@@ -197,6 +198,11 @@ impl CheckCx {
         &self.operation.services.hostname
     }
 
+    /// The world that this host shares with others, for reading; `None`: the engine has none.
+    pub fn world(&self) -> Option<WorldRead> {
+        self.operation.services.world.clone().map(WorldRead::new)
+    }
+
     /// The engine's working directory.
     pub fn prefix(&self) -> &Path {
         &self.operation.services.prefix
@@ -245,6 +251,11 @@ impl ApplyCx {
     /// The file system. Its calls block: use [`change`](ApplyCx::change) unless they are known to be quick.
     pub fn fs_mut(&self) -> &WriteFs {
         &self.check.operation.services.fs
+    }
+
+    /// The world that this host shares with others; `None`: the engine has none.
+    pub fn world_mut(&self) -> Option<WorldWrite> {
+        self.check.operation.services.world.clone().map(WorldWrite::new)
     }
 
     /// Changes the file system on a thread that may block. A cancellation interrupts `change` only if it checks the
@@ -344,6 +355,11 @@ impl WatchCx {
     /// Watches on the file system.
     pub fn fs(&self) -> FsWatch {
         FsWatch(())
+    }
+
+    /// The world that this host shares with others, for watching; `None`: the engine has none.
+    pub fn world(&self) -> Option<WorldWatching> {
+        self.check.operation.services.world.clone().map(WorldWatching::new)
     }
 
     /// See [`CheckCx::local`].

@@ -19,6 +19,7 @@ mod field;
 mod graphs;
 mod group;
 mod held;
+mod hosts;
 mod inquiry;
 mod keys;
 mod known;
@@ -81,6 +82,11 @@ pub use field::FieldType;
 pub use graphs::Graphs;
 pub use group::{GroupFns, Grouped};
 pub use held::Contained;
+pub use hosts::{AliveHost, WorldRead, WorldWatching, WorldWrite};
+pub(crate) use hosts::{
+    Attempts, Followed, Following, READ_MAX, VALUE_BYTES_MAX, alive_key, all_hosts, host_of_value, living, of_text,
+    value_key, values_of,
+};
 pub use inquiry::{Asking, Inquiry};
 pub use keys::{Package, SessionUnit, Ships, Unit};
 pub use known::Known;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::resource::world::WorldError;
 #[cfg(feature = "dbus")]
 use crate::sys::dbus::{BusError, CallError};
 use crate::sys::fs::FsError;
@@ -85,6 +86,14 @@ fn of_type(error: &(dyn StdError + 'static)) -> Option<Option<Obstacle>> {
             UserError::NoUser(_) => Some(missing.at(USERS)),
             UserError::NoGroup(_) => Some(missing.at(GROUPS)),
             UserError::NotAnId(_) => None,
+        });
+    }
+    if let Some(error) = error.downcast_ref::<WorldError>() {
+        return Some(match error {
+            WorldError::Unreachable(_) => Some(Obstacle::new(ObstacleKind::NoComponent)),
+            WorldError::Denied(_) => Some(Obstacle::new(ObstacleKind::NoPermission)),
+            WorldError::NoLease(_) => Some(Obstacle::new(ObstacleKind::Changing)),
+            WorldError::TooLarge { .. } => None,
         });
     }
     #[cfg(feature = "virt")]

@@ -15,6 +15,7 @@ use crate::resource::owned::OwnedPaths;
 use crate::resource::private_dirs::PrivateDirs;
 use crate::resource::provisions::Provisions;
 use crate::resource::record::Records;
+use crate::resource::world::Member;
 use crate::sys::facts;
 use crate::sys::fs::WriteFs;
 use crate::sys::task::caught;
@@ -124,6 +125,8 @@ pub(crate) struct Services {
     pub(crate) hostname: String,
     /// The graphs that have come into force.
     pub(crate) graphs: Graphs,
+    /// The access of this host to the world; `None`: the engine has none.
+    pub(crate) world: Option<Arc<dyn Member>>,
 }
 
 impl Services {
@@ -143,6 +146,7 @@ impl Services {
             owned: Arc::default(),
             hostname: facts::hostname(),
             graphs: Graphs::default(),
+            world: None,
         }
     }
 

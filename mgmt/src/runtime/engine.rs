@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::gapi::{Failure, Gapi, GapiData, fixed};
+use crate::gapi::{Failure, Gapi, fixed};
 use crate::graph::{GraphConfig, Prepared};
 use crate::id::ResourceId;
 use crate::journal::Journal;
@@ -104,7 +104,7 @@ impl<G: Gapi> Builder<G> {
             quit.send_replace(Some(()));
             let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread_or_here(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
-            all_ended([publishing]).await;
+            all_ended(publishing).await;
             let connections = core.services.connections.clone();
             core.services.clear();
             drop(core);
@@ -127,14 +127,7 @@ impl<G: Gapi> Builder<G> {
 
     /// The part of a start that can fail after the prefix is locked.
     async fn begin(&mut self, prefix: &Prefix) -> Result<Prepared, EngineError> {
-        let data = GapiData {
-            name: self.options.name.clone(),
-            hostname: self.options.hostname.clone(),
-            prefix: prefix.path().to_owned(),
-            noop: self.options.preparing.settings.is_noop(),
-            no_watch: self.options.no_watch,
-            warnings: self.options.warnings.clone(),
-        };
+        let data = self.options.for_source(prefix.path());
         let config = first_graph(&mut self.gapi, data).await?;
         self.options.spare(self.gapi.files());
         Ok(self.options.preparing.here(config).await?)
@@ -231,6 +224,7 @@ pub(crate) fn assemble(
     services.provisions = options.preparing.settings.provided();
     services.connections = doors.connections.clone();
     services.hostname.clone_from(&options.hostname);
+    services.world.clone_from(&options.preparing.site.member);
     let core = Core {
         scheduler: Scheduler::new(config),
         clock: Clock::start(),

@@ -24,6 +24,7 @@ mod grouped;
 mod guard;
 mod handover;
 mod history;
+mod hosts;
 mod inspect;
 mod lane;
 mod looks;

@@ -70,14 +70,7 @@ impl<G: Gapi> Builder<G> {
     /// The first graph of the source, which is closed: no further one will be asked for.
     async fn only_graph(&mut self, prefix: &Path) -> Result<GraphConfig, EngineError> {
         has_runtime()?;
-        let data = GapiData {
-            name: self.options.name.clone(),
-            hostname: self.options.hostname.clone(),
-            prefix: prefix.to_owned(),
-            noop: self.options.preparing.settings.is_noop(),
-            no_watch: true,
-            warnings: self.options.warnings.clone(),
-        };
+        let data = GapiData { no_watch: true, ..self.options.for_source(prefix) };
         let config = first_graph(&mut self.gapi, data).await;
         self.options.spare(self.gapi.files());
         close(&mut self.gapi).await;

@@ -63,6 +63,16 @@ impl Clock {
     }
 }
 
+/// Returns after this time of tokio's clock.
+pub async fn sleep(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+/// The result of the future; `None`: it takes longer than this, and is dropped.
+pub async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(time, future).await.ok()
+}
+
 /// The wall clock. It may jump: no decision may depend on it.
 pub fn wall() -> SystemTime {
     if_simulated!(host => UNIX_EPOCH + host.wall());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{fs, io};
 
 use crate::id::ResourceId;
-use crate::resource::{AnyResource, Declare, Memory, PrivateDirs, Provisions, Salt, Services};
+use crate::resource::{AnyResource, Declare, Member, Memory, PrivateDirs, Provisions, Salt, Services, World};
 use crate::sys::fs::{Faults, WriteFs};
 use crate::sys::process::InheritEnv;
 use crate::testing::marks::Marks;
@@ -110,9 +110,34 @@ impl Fake {
     }
 
     pub(crate) fn provisions(mut self, provisions: Provisions) -> Fake {
-        let Services { prefix, .. } = &*self.services;
-        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, provisions));
+        self.renew(|services| services.provisions = provisions);
         self
+    }
+
+    /// Gives the host a world, in which it has this name. Resources that are on the host already do not get it.
+    #[must_use]
+    pub fn world(self, world: impl World, host: &str) -> Fake {
+        self.member(Some(world.member(host)))
+    }
+
+    pub(crate) fn member(mut self, member: Option<Arc<dyn Member>>) -> Fake {
+        self.renew(|services| {
+            if let Some(member) = &member {
+                member.host().clone_into(&mut services.hostname);
+            }
+            services.world = member;
+        });
+        self
+    }
+
+    /// Makes the services again, with what the host has been given.
+    fn renew(&mut self, set: impl FnOnce(&mut Services)) {
+        let Services { prefix, provisions, hostname, world, .. } = &*self.services;
+        let mut services = services(prefix.clone(), &self.marks, &self.faults, provisions.clone());
+        services.hostname.clone_from(hostname);
+        services.world.clone_from(world);
+        set(&mut services);
+        self.services = Arc::new(services);
     }
 
     /// The directory for the test's own files.
@@ -172,9 +197,7 @@ impl Fake {
     /// Restarts the process: what resources held in memory is lost; what is on disk or was marked is kept. Resources
     /// must be put on the host again.
     pub fn restart(&mut self) {
-        let Services { prefix, provisions, .. } = &*self.services;
-        let provisions = provisions.clone();
-        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, provisions));
+        self.renew(|_| ());
     }
 
     /// Puts a resource on the host. Its edges, and its wires to other resources, are ignored: see [`Trial::receiving`].

@@ -116,6 +116,26 @@ impl Embedded {
         lock(&self.store).revision
     }
 
+    /// How many of the last 1024 transactions have changed something below this prefix, since all data was lost. For
+    /// tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn transactions(&self, prefix: &str) -> usize {
+        let is_below = |changes: &&Arc<Changes>| changes.entries.iter().any(|(key, _)| key.starts_with(prefix));
+        lock(&self.store).history.iter().filter(is_below).count()
+    }
+
+    /// How many watches there are of keys below this prefix. For tests.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn watches_below(&self, prefix: &str) -> usize {
+        let is_below = |keys: &Keys| match keys {
+            Keys::One(key) => key.starts_with(prefix),
+            Keys::Below(below) => below.starts_with(prefix),
+        };
+        let mut state = lock(&self.store);
+        state.watches.retain(|watching| !watching.sender.is_closed());
+        state.watches.iter().filter(|watching| watching.keys.iter().any(is_below)).count()
+    }
+
     /// How many watches there are. For tests.
     #[cfg(any(test, feature = "testing"))]
     pub fn watches(&self) -> usize {

@@ -6,6 +6,7 @@ mod large;
 mod program;
 mod server;
 mod tls;
+mod values;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -8,23 +8,13 @@
 
 use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::export::Export;
-use crate::id::{percent_decoded, percent_encoded};
+use crate::id::{key_part as escaped, text_of_key_part as plain};
 use crate::resource::Keys;
 
 const EXPORTS: &str = "/mgmt/exports/";
 const EXPORTERS: &str = "/mgmt/exporters/";
 /// The addressee of what is for all hosts. No host has this name in a key, since `*` is escaped there.
 pub(super) const ALL: &str = "*";
-
-/// The text without characters that have a meaning in a key.
-fn escaped(text: &str) -> String {
-    percent_encoded(text, |_, c| c.is_ascii_alphanumeric() || "._-:".contains(c))
-}
-
-/// The text that was escaped; `None`: it is not in the form that [`escaped`] writes.
-fn plain(text: &str) -> Option<String> {
-    percent_decoded(text).filter(|plain| escaped(plain) == text)
-}
 
 fn addressee(to: Option<&str>) -> String {
     to.map_or_else(|| ALL.to_owned(), escaped)

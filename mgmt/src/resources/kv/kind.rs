@@ -6,22 +6,30 @@ use std::path::{Path, PathBuf};
 
 use crate::id::shortened;
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Error, FieldProblem, Known, Refresh, Result, Uid, UidKey, Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Converge, Error, FieldProblem, Keys, Known, Refresh, Result, Uid, UidKey,
+    VALUE_BYTES_MAX, Watch, WatchCx, WorldWrite, every, value_key,
 };
-use crate::resources::kv::reverse::record;
+use crate::resources::kv::reverse::{record, record_shared};
 use crate::resources::kv::skip::{SkipCmpStyle, number};
-use crate::resources::kv::store::{self, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::resources::kv::store::{self, KEY_BYTES_MAX};
+use crate::resources::kv::world::{self, Found};
 use mgmt_macros::Resource;
 
-/// A value under a key, in the store of this host: set, or removed if no `value` is given. Stored values outlive the
-/// program, and also the resource: when that leaves the graph, the value stays, unless the resource is declared with
-/// `reverse`; then the value is again what it was before.
+/// A value under a key: set, or removed if no `value` is given. If the engine has a world, the value is there, for all
+/// hosts: the closures of [`native`](crate::gapi::native) read it with `cx.world().value("key")`, or with `values` if
+/// it is `mapped`. Otherwise it is in the store of this host. Stored values outlive the program, and also the resource:
+/// when that leaves the graph, the value stays, unless the resource is declared with `reverse`; then the value is again
+/// what it was before. A stored value is never a secret: every host of the world can read it.
 ///
-/// The store is in the engine's working directory, in a file for each key that only the engine's user can read; a file
-/// that another program changes or removes is mended at once. A stored value is never a secret.
+/// What another program changes is mended at once. So only one host should declare a value that all share, or all hosts
+/// the same one, or with `skiplessthan`. While the world can't be reached, the resource waits, and uses up no try.
 ///
-/// With `skiplessthan` the value only grows: a stored value that is equal or greater is kept, whatever is declared. So
-/// the steps of a procedure can be counted, which never go back. A refresh sets the declared value even then.
+/// The store of this host is in the engine's working directory, in a file for each key that only the engine's user can
+/// read.
+///
+/// With `skiplessthan` the value only grows: a stored value that is equal or greater is kept, whatever is declared,
+/// also if several hosts set it at once. So the steps of a procedure can be counted, which never go back. A refresh
+/// sets the declared value even then.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "kv", inline = watch)]
 pub struct Kv {
@@ -101,26 +109,41 @@ impl Converge for Kv {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
-        let (file, key, host) = (self.file(&cx.var_dir()), self.key().to_owned(), self.host(cx));
-        let stored = cx.look(move |fs, _| store::read(fs, &file, &key)).await?;
-        let found = stored.value(host.as_deref());
-        // A refresh asks for exactly the declared value.
-        let is_kept = if cx.refresh_owed() { found == self.value.as_ref() } else { self.is_kept(found)? };
+        let found = self.found(cx).await?;
+        let is_kept = match found.text() {
+            None if !found.is_nothing() => false,
+            // A refresh asks for exactly the declared value.
+            text if cx.refresh_owed() => text == self.value.as_ref(),
+            text => self.is_kept(text)?,
+        };
         if is_kept {
-            if let Some(value) = found {
+            if let Some(value) = found.text() {
                 cx.send(Kv::STORED, value.clone());
             }
             return Ok(None);
         }
-        Ok(Some(Change::new("value", shown(found), shown(self.value.as_ref()))))
+        let from = match &found {
+            Found::NoText(bytes) => format!("{bytes} bytes that are no text"),
+            found => shown(found.text()),
+        };
+        Ok(Some(Change::new("value", from, shown(self.value.as_ref()))))
     }
 
     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
-        self.store(cx).await
+        if !self.store(cx, cx.refresh_owed()).await? {
+            cx.unchanged();
+        }
+        Ok(())
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {
-        cx.fs().path(self.file(&cx.var_dir()))
+        match cx.world() {
+            Some(world) => {
+                let host = self.mapped.then(|| world.host().to_owned());
+                world.watch(vec![Keys::One(value_key(self.key(), host.as_deref()))])
+            }
+            None => cx.fs().path(self.file(&cx.var_dir())),
+        }
     }
 
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
@@ -130,13 +153,10 @@ impl Converge for Kv {
 
 impl Refresh for Kv {
     async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
-        let (file, key, host) = (self.file(&cx.var_dir()), self.key().to_owned(), self.host(cx));
-        let stored = cx.look(move |fs, _| store::read(fs, &file, &key)).await?;
-        if stored.value(host.as_deref()) == self.value.as_ref() {
+        if self.is_declared(&self.found(cx).await?) {
             return Ok(false);
         }
-        self.store(cx).await?;
-        Ok(true)
+        self.store(cx, true).await
     }
 }
 
@@ -155,7 +175,7 @@ impl Kv {
         store::file(private.parent().unwrap_or(private), self.key())
     }
 
-    /// Whether the stored value stays.
+    /// Whether the stored value stays where no refresh asks for the declared one.
     fn is_kept(&self, found: Option<&String>) -> Result<bool> {
         let (Some(found), Some(value), true) = (found, &self.value, self.skiplessthan) else {
             return Ok(found == self.value.as_ref());
@@ -172,7 +192,28 @@ impl Kv {
         }
     }
 
-    async fn store(&self, cx: &ApplyCx) -> Result<()> {
+    /// What is stored.
+    async fn found(&self, cx: &CheckCx) -> Result<Found> {
+        let host = self.host(cx);
+        if let Some(world) = cx.world() {
+            return world::read(&world, self.key(), host.as_deref()).await;
+        }
+        let (file, key) = (self.file(&cx.var_dir()), self.key().to_owned());
+        let stored = cx.look(move |fs, _| store::read(fs, &file, &key)).await?;
+        Ok(stored.value(host.as_deref()).cloned().map_or(Found::Nothing, Found::Text))
+    }
+
+    /// Whether exactly the declared value is stored.
+    fn is_declared(&self, found: &Found) -> bool {
+        found.text() == self.value.as_ref() && (self.value.is_some() || found.is_nothing())
+    }
+
+    /// Stores the declared value; in the world, unless another host has stored one meanwhile that stays. `exactly`: no
+    /// other one stays. Returns whether it was stored.
+    async fn store(&self, cx: &ApplyCx, exactly: bool) -> Result<bool> {
+        if let Some(world) = cx.world_mut() {
+            return self.store_shared(cx, &world, exactly).await;
+        }
         let (file, key, host) = (self.file(&cx.var_dir()), self.key().to_owned(), self.host(cx));
         let (value, recorder) = (self.value.clone(), cx.recorder::<Kv>());
         let stored = cx.change(move |fs, _| {
@@ -185,7 +226,26 @@ impl Kv {
         if let Some(value) = &self.value {
             cx.send(Kv::STORED, value.clone());
         }
-        Ok(())
+        Ok(true)
+    }
+
+    async fn store_shared(&self, cx: &ApplyCx, world: &WorldWrite, exactly: bool) -> Result<bool> {
+        let (host, recorder) = (self.host(cx), cx.recorder::<Kv>());
+        let stays = |found: &Found| {
+            let stays = match found {
+                Found::Text(text) if !exactly => self.is_kept(Some(text))?,
+                found => self.is_declared(found),
+            };
+            if let (false, Some(recorder)) = (stays, &recorder) {
+                record_shared(recorder, (self.key(), host.as_deref()), found.text(), self.value.as_ref())?;
+            }
+            Ok(stays)
+        };
+        let (now, is_written) = world::write(world, (self.key(), host.as_deref()), self.value.as_ref(), stays).await?;
+        if let Some(value) = now.text() {
+            cx.send(Kv::STORED, value.clone());
+        }
+        Ok(is_written)
     }
 }
 

@@ -10,9 +10,8 @@ use crate::resource::{Error, Obstacle, ObstacleKind, Result};
 use crate::resources::paths::shown;
 use crate::sys::fs::{Attributes, Digest, ReadFs, WriteFs, WriteOptions};
 
-/// The longest key, and the longest value, in bytes.
+/// The longest key, in bytes.
 pub(super) const KEY_BYTES_MAX: usize = 4096;
-pub(super) const VALUE_BYTES_MAX: usize = 1 << 20;
 /// The largest file of the store, in bytes: values of many hosts, with escapes.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 

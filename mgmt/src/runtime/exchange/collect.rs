@@ -7,9 +7,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::graph::{GraphConfig, Taken, wanted_keys};
-use crate::resource::{Keys, Member, Snapshot, WorldEvent, WorldWatch};
+use crate::resource::{Attempts, Keys, Member, Snapshot, WorldEvent, WorldWatch};
 use crate::runtime::drive::Request;
-use crate::runtime::exchange::pause::Attempts;
 use crate::runtime::exchange::publications::Received;
 use crate::runtime::exchange::settings::InForce;
 use crate::runtime::prepare::Preparing;

@@ -4,7 +4,6 @@
 mod changes;
 mod collect;
 mod exporting;
-mod pause;
 mod publications;
 mod publish;
 mod resolve;

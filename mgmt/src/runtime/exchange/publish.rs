@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::graph::{Export, ExportPlace, exporter_key};
-use crate::resource::{Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Write};
+use crate::resource::{
+    Attempts, Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Write,
+};
 use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
-use crate::runtime::exchange::pause::Attempts;
 use crate::runtime::exchange::publications::{Publications, Published as State, Stand};
 use crate::runtime::exchange::settings::InForce;
 

@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::graph::{
     Exchanged, GraphConfig, Offers, Prepared, Problems, alone, check_exchange, resolve, spoilers, wanted_keys,
 };
+use crate::resource::READ_MAX;
 use crate::runtime::exchange::exporting::add_exporting;
 use crate::runtime::prepare::Preparing;
-
-/// How long a new graph waits for the world. After that it begins with what is known, and follows when the world can
-/// be reached.
-const READ_MAX: Duration = Duration::from_secs(5);
 
 impl Preparing {
     /// The graph, ready for this host, with what it collects now.
@@ -77,7 +73,8 @@ impl Preparing {
     async fn read(&self, declared: &GraphConfig) {
         let Some(member) = &self.site.member else { return };
         let keys = wanted_keys(&self.site.host, &declared.collects);
-        if keys.is_empty() {
+        // What the graph was made of has waited for the world in vain just now.
+        if keys.is_empty() || self.site.view.is_away() {
             return;
         }
         let read = tokio::time::timeout(READ_MAX, member.get(keys)).await;

@@ -1,12 +1,13 @@
 //! The place of an engine among hosts: its settings, and what runs for it as long as the engine does.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::gapi::Gapi;
+use crate::gapi::{Gapi, GapiData, WorldView};
 use crate::graph::{Exchanged, Offers};
 use crate::resource::{Changes, Member, Snapshot, World};
 use crate::runtime::builder::{Builder, Settings};
@@ -14,6 +15,7 @@ use crate::runtime::drive::Request;
 use crate::runtime::exchange::collect::{follow_exports, follow_own};
 use crate::runtime::exchange::publications::Publications;
 use crate::runtime::exchange::publish::{Publisher, publish_exports};
+use crate::runtime::hosts::{Living, keep_alive};
 use crate::runtime::prepare::Preparing;
 
 /// The default of `Builder::export_ttl`.
@@ -29,6 +31,10 @@ pub(crate) struct Site {
     /// The access to that world, as soon as the name of this host is known.
     pub(crate) member: Option<Arc<dyn Member>>,
     pub(crate) host: String,
+    /// What the source of graphs reads of the world besides exports.
+    pub(crate) view: WorldView,
+    /// What other hosts see of this one.
+    pub(crate) living: Living,
     pub(crate) ttl: Duration,
     /// What this host exports now, and how far the world has it.
     pub(crate) publications: Publications,
@@ -44,6 +50,8 @@ impl Default for Site {
             world: None,
             member: None,
             host: String::new(),
+            view: WorldView::default(),
+            living: Living::default(),
             ttl: EXPORT_TTL,
             publications: Publications::default(),
             runs: false,
@@ -91,6 +99,20 @@ impl Settings {
         let site = &mut self.preparing.site;
         site.host.clone_from(&self.hostname);
         site.member = site.world.as_ref().map(|world| world.member(&site.host));
+        site.view = WorldView::new(site.member.clone(), site.living.host(&site.host));
+    }
+
+    /// What the source of graphs gets of an engine with this working directory.
+    pub(crate) fn for_source(&self, prefix: &Path) -> GapiData {
+        GapiData {
+            name: self.name.clone(),
+            hostname: self.hostname.clone(),
+            prefix: prefix.to_owned(),
+            noop: self.preparing.settings.is_noop(),
+            no_watch: self.no_watch,
+            warnings: self.warnings.clone(),
+            world: self.preparing.site.view.clone(),
+        }
     }
 }
 
@@ -115,27 +137,28 @@ impl<G: Gapi> Builder<G> {
     }
 }
 
-/// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the task that
-/// publishes exports, which may take a moment longer.
+/// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the tasks that publish
+/// exports and keep this host alive, which may take a moment longer.
 pub(crate) fn begin(
     preparing: &Preparing,
     in_force: &watch::Sender<InForce>,
     requests: mpsc::WeakUnboundedSender<Request>,
     quits: &watch::Receiver<Option<()>>,
-) -> Option<JoinHandle<()>> {
-    let Some(member) = &preparing.site.member else {
+) -> [Option<JoinHandle<()>>; 2] {
+    let Some(member) = preparing.site.member.as_ref() else {
         let follow = follow_own(preparing.clone(), requests, in_force.subscribe());
         tokio::spawn(until(quits.clone(), follow));
-        return None;
+        return [None, None];
     };
     let follow = follow_exports(Arc::clone(member), preparing.clone(), requests, in_force.subscribe());
     tokio::spawn(until(quits.clone(), follow));
     if preparing.settings.is_noop() {
-        return None;
+        return [None, None];
     }
+    let alive = keep_alive(Arc::clone(member), preparing.site.living.clone(), quits.clone());
     let publisher = Publisher::new(Arc::clone(member), preparing.site.ttl, preparing.site.publications.clone());
     let publish = publish_exports(publisher, in_force.subscribe(), quits.clone());
-    Some(tokio::spawn(publish))
+    [Some(tokio::spawn(publish)), Some(tokio::spawn(alive))]
 }
 
 async fn until(mut quits: watch::Receiver<Option<()>>, work: impl Future<Output = ()>) {

@@ -1,10 +1,12 @@
 //! The law that noop never applies. Tried with an engine, which enforces it.
 
+use std::sync::Arc;
+
 use tokio::time::timeout;
 
 use crate::runtime::{Engine, EventKind};
 use crate::testing::laws::stage::{Seen, Stage};
-use crate::testing::laws::subject::Subject;
+use crate::testing::laws::subject::{HOST, Subject};
 use crate::testing::temp::TempDir;
 
 pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
@@ -23,6 +25,10 @@ async fn run(stage: &Stage<'_>, when: &str) -> Seen<()> {
     let graph = (stage.subject.noop_graph)(stage.fake.dir());
     let builder = Engine::builder().graph(graph).prefix(engines_own.path());
     let builder = builder.provisions(stage.subject.provisions.clone());
+    let builder = match &stage.subject.world {
+        Some(world) => builder.world(Arc::clone(world)).hostname(HOST),
+        None => builder,
+    };
     let mut events = builder.events();
     let engine = builder.start().await.map_err(|error| format!("the engine did not start: {error}"))?;
     let looked = timeout(stage.subject.patience, async {

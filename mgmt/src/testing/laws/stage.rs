@@ -10,7 +10,7 @@ use crate::resource::{AnyDrift, Result as ResourceResult};
 use crate::sys::task::blocking;
 use crate::testing::fake::Fake;
 use crate::testing::laws::snapshot::Snapshot;
-use crate::testing::laws::subject::{Break, Subject};
+use crate::testing::laws::subject::{Break, HOST, Subject};
 use crate::testing::trial::Trial;
 
 /// A result whose error is a breach in words, or a reason why a law can't be tried.
@@ -27,7 +27,8 @@ impl<'a> Stage<'a> {
     /// A host that is prepared; no operation has run yet.
     pub(super) async fn new(subject: &'a Subject) -> Seen<Stage<'a>> {
         let fake = Fake::new().map_err(|error| format!("no host to try it on: {error}"))?;
-        let fake = fake.provisions(subject.provisions.clone());
+        let member = subject.world.as_ref().map(|world| world.member(HOST));
+        let fake = fake.provisions(subject.provisions.clone()).member(member);
         if let Some(prepare) = subject.prepare.clone() {
             let dir = fake.dir().to_owned();
             blocking(move || prepare(&dir)).await;

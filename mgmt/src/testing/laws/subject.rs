@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::graph::{Graph, GraphConfig};
-use crate::resource::{AnyResource, Declare, Provisions, Resource};
+use crate::resource::{AnyResource, Declare, Provisions, Resource, World};
+
+/// The name of the host on which laws are tried.
+pub(super) const HOST: &str = "host";
 
 type OnDir<T> = Arc<dyn Fn(&Path) -> T + Send + Sync>;
 
@@ -27,6 +30,7 @@ pub struct Subject {
     pub(crate) noop_graph: OnDir<GraphConfig>,
     pub(crate) prepare: Option<OnDir<()>>,
     pub(crate) provisions: Provisions,
+    pub(crate) world: Option<Arc<dyn World>>,
     pub(crate) breaks: Vec<Break>,
     pub(crate) observe: Option<OnDir<String>>,
     pub(crate) is_watched: bool,
@@ -54,6 +58,7 @@ impl Subject {
             }),
             prepare: None,
             provisions: Provisions::default(),
+            world: None,
             breaks: Vec::new(),
             observe: None,
             is_watched: true,
@@ -73,6 +78,12 @@ impl Subject {
     /// laws are tried with the same value.
     pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.provisions.insert(value);
+        self
+    }
+
+    /// The world of the host, which is `host` in it. All laws are tried with the same one.
+    pub fn world(mut self, world: impl World) -> Self {
+        self.world = Some(Arc::new(world));
         self
     }
 
