@@ -132,6 +132,8 @@ impl<G: Gapi> Builder<G> {
             prefix: prefix.path().to_owned(),
             noop: self.options.preparing.settings.is_noop(),
             no_watch: self.options.no_watch,
+            world: self.options.preparing.site.member.clone(),
+            looks: false,
             warnings: self.options.warnings.clone(),
         };
         let config = first_graph(&mut self.gapi, data).await?;

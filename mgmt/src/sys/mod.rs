@@ -1,6 +1,7 @@
 //! Access to the system: the only place for raw system calls.
 
 pub mod account_files;
+pub mod attempts;
 pub mod calendar;
 pub mod clock;
 pub mod culprit;

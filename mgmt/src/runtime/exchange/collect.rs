@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::graph::{Exchanged, wanted_keys};
 use crate::resource::{Keys, Member, Snapshot, WorldEvent, WorldWatch};
 use crate::runtime::drive::Request;
-use crate::runtime::exchange::pause::Attempts;
 use crate::runtime::exchange::settings::InForce;
 use crate::runtime::prepare::Preparing;
+use crate::sys::attempts::Attempts;
 
 /// How long to wait after a change: exports that change together make one new graph.
 const SETTLE: Duration = Duration::from_millis(2);

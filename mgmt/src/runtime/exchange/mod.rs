@@ -3,7 +3,6 @@
 
 mod changes;
 mod collect;
-mod pause;
 mod publish;
 mod resolve;
 mod settings;

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::graph::{Export, exporter_key};
 use crate::resource::{Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Write};
 use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
-use crate::runtime::exchange::pause::Attempts;
 use crate::runtime::exchange::settings::InForce;
+use crate::sys::attempts::Attempts;
 
 /// How often a transaction that another one has overtaken is made again at once.
 const RACES_MAX: usize = 16;

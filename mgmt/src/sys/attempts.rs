@@ -10,18 +10,19 @@ const LAST: Duration = Duration::from_secs(10);
 
 /// Attempts that fail in a row: reports the first failure, and doubles the pause with each further one.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub struct Attempts {
     what: &'static str,
     failed: u32,
 }
 
 impl Attempts {
     /// `what`: what is attempted, in words that follow "the world: ".
-    pub(super) fn new(what: &'static str) -> Attempts {
+    pub fn new(what: &'static str) -> Attempts {
         Attempts { what, failed: 0 }
     }
 
-    pub(super) fn succeeded(&mut self) {
+    /// An attempt has succeeded.
+    pub fn succeeded(&mut self) {
         if std::mem::take(&mut self.failed) > 0 {
             tracing::info!(target: "mgmt", "the world: {} succeeds again", self.what);
         }
@@ -29,7 +30,7 @@ impl Attempts {
 
     /// How long to wait until the next one: a random time in the upper half of the pause, so that hosts that were cut
     /// off together do not return together.
-    pub(super) fn failed(&mut self, error: &dyn std::fmt::Display) -> Duration {
+    pub fn failed(&mut self, error: &dyn std::fmt::Display) -> Duration {
         if self.failed == 0 {
             let what = self.what;
             tracing::warn!(target: "mgmt", "the world: {what} fails, and is tried again until it succeeds: {error}");
