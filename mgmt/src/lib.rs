@@ -7,6 +7,7 @@
 //! | run an engine inside a tokio program | [`Engine`], and what it reports: [`runtime`] |
 //! | declare a graph that follows changing values | [`native`], [`gapi::Signal`] |
 //! | read a graph from data or YAML | [`graph::GraphData`], [`gapi::read_yaml`] |
+//! | give many hosts one graph | [`runtime::Builder::deploy`], [`gapi::deployed`] |
 //! | write a kind of your own | [`Resource`](derive@Resource), [`resource::Converge`] |
 //! | test a kind or a graph | [`testing`] (feature `testing`) |
 //! | see what would be done now | [`runtime::Builder::plan`], [`plan::Plan`] |

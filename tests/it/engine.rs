@@ -6,6 +6,8 @@ mod archives;
 mod control;
 mod culprits;
 mod debts;
+mod deploys;
+mod deploys_cut;
 mod dirty;
 mod exits;
 mod faults;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::cli::chosen::Chosen;
 use crate::cli::command_line::{Cli, CommandLine, Source};
 use crate::cli::options::{Command, Options};
 use crate::cli::session::Session;
@@ -114,8 +115,8 @@ impl App {
         self
     }
 
-    /// Adds a kind of your own to the output of `schema`. The kinds of the graph are in it already. If another type
-    /// has its kind already, `schema` fails with both names.
+    /// Adds a kind of your own to the output of `schema`, where the kinds of the graph are already, and to the kinds
+    /// that a deployed graph may use. If another type has its kind already, `schema` fails with both names.
     pub fn kind<R: Converge>(mut self) -> App {
         self.kinds = self.kinds.with::<R>();
         self
@@ -171,6 +172,7 @@ impl App {
         let warnings = if matches!(command, Command::Run) { Warnings::default() } else { Warnings::kept() };
         let options = options.run;
         let session = Session { name, kinds, greeting, provisions, world, command_line, warnings, options };
+        let gapi = Chosen::of(gapi, session.options.deploy, &session.kinds);
         commands::execute(&session, command, gapi)
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
 use crate::cli::capture::capture;
+use crate::cli::deploy::deploy;
 use crate::cli::exit::{ABSENT, FAILED, PENDING};
 use crate::cli::options::{Command, GraphFormat, LogFormat, Setup};
 use crate::cli::report::{CommandError, complain, problem, show_warnings};
@@ -57,11 +58,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             return ExitCode::from(FAILED);
         }
     };
-    let is_json = match &command {
-        Command::Plan { json } | Command::Check { json } => *json,
-        Command::Ask(asking) => asking.is_json(),
-        _ => false,
-    };
+    let is_json = is_json(&command);
     let outcome = runtime.block_on(async {
         catch_ignored();
         match command {
@@ -69,6 +66,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Plan { json } => plan(session, gapi, json, &screen).await,
             Command::Check { json } => check(session, gapi, json, &screen).await,
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
+            Command::Deploy(options) => deploy(session, gapi, &options, &screen).await,
             Command::Capture(options) => capture(session, gapi, &options).await,
             Command::Ask(asking) => ask::execute(session, asking).await,
             Command::Schema => {
@@ -80,8 +78,10 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             }
             Command::Setup { what: Setup::Svc(options) } if options.template => setup::template(session),
             Command::Setup { what: Setup::Svc(options) } => {
-                // A service with a wrong graph would fail at each start.
-                prepared(session, gapi).await?;
+                // A service with a wrong graph would fail at each start. The first deploy may come later.
+                if !session.options.deploy {
+                    prepared(session, gapi).await?;
+                }
                 show_warnings(&session.warnings.take(), session.options.log, &screen);
                 setup::svc(session, &options).await
             }
@@ -113,6 +113,16 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     show_warnings(&session.warnings.take(), session.options.log, &screen);
     screen.flush(LAST_WORDS);
     code
+}
+
+/// Whether what the command prints is JSON.
+fn is_json(command: &Command) -> bool {
+    match command {
+        Command::Plan { json } | Command::Check { json } => *json,
+        Command::Ask(asking) => asking.is_json(),
+        Command::Deploy(options) => options.is_json(),
+        _ => false,
+    }
 }
 
 /// Warnings as data.

@@ -115,6 +115,14 @@ pub(crate) const OF_SETUP: &[Meaning] = &[
     ENDED,
 ];
 
+pub(crate) const OF_DEPLOY: &[Meaning] = &[
+    ("0", "The deploy is in force, or was shown."),
+    ("1", "Wrong options or graph, another deploy came first, or the world can't be reached. Nothing was published."),
+    CLOSED,
+    STOPPED,
+    ENDED,
+];
+
 pub(crate) const OF_GRAPH: &[Meaning] = &[
     ("0", "The graph was printed or drawn."),
     ("1", "Wrong options or graph, or the file can't be written."),

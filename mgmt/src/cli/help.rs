@@ -15,6 +15,7 @@ const OF_GRAPHS: &[&str] = &[
     "tls_ca",
     "tls_cert",
     "tls_key",
+    "deploy",
     "noop",
     "alert_only",
     "no_autoedges",
@@ -23,6 +24,8 @@ const OF_GRAPHS: &[&str] = &[
 ];
 /// The heading of the options that select the graph of the program `mgmt`.
 pub(crate) const SOURCES: &str = "Where the graph comes from";
+/// Those of them that select what a command reads once.
+const SOURCE: &[&str] = &["yaml", "program", "puppet", "puppet_conf", "allow_unknown"];
 /// Those of them that select when the graph is made again.
 const OF_FOLLOWING: &[&str] = &["every", "watch_file"];
 /// The options of a run that every command uses.
@@ -55,6 +58,37 @@ pub(crate) fn graph(command: Command) -> Command {
     let examples =
         [("| dot -Tpng > graph.png", "draw it with Graphviz"), ("--svg graph.svg", "draw it without Graphviz")];
     extended(command, &examples, exit::OF_GRAPH)
+}
+
+/// The options of a run that the deploys of a world need.
+const OF_WORLD: &[&str] = &["hostname", "seeds", "tls_ca", "tls_cert", "tls_key"];
+
+pub(crate) fn deploy(command: Command) -> Command {
+    let command = only(command, &[OF_WORLD, SOURCE, &["prefix", "noop"]]);
+    let examples = [
+        ("-m 'new certificates'", "publish the graph, with the files that it reads"),
+        ("--noop", "show what would be published"),
+        ("list", "show what was deployed, by which user and when"),
+        ("revert", "return to the one before"),
+    ];
+    extended(command, &examples, exit::OF_DEPLOY)
+}
+
+pub(crate) fn deploy_list(command: Command) -> Command {
+    extended(only(command, &[OF_WORLD]), &[("--json | jq '.deploys[0]'", "the newest one as data")], exit::OF_DEPLOY)
+}
+
+pub(crate) fn deploy_show(command: Command) -> Command {
+    extended(
+        only(command, &[OF_WORLD]),
+        &[("", "show the one in force"), ("3f2a", "show another one")],
+        exit::OF_DEPLOY,
+    )
+}
+
+pub(crate) fn deploy_revert(command: Command) -> Command {
+    let examples = [("", "return to the one before"), ("3f2a -m 'the last good one'", "return to this one")];
+    extended(only(command, &[OF_WORLD, &["noop"]]), &examples, exit::OF_DEPLOY)
 }
 
 /// The commands that take names of resources.

@@ -1,5 +1,6 @@
-//! The command line tool around a program's graph, with the commands `run`, `plan`, `check`, `graph`, `schema`,
-//! `setup`, `completion` and `man`, those that ask a running instance (`status`, `why` …), and the program `mgmt`.
+//! The command line tool around a program's graph, with the commands `run`, `plan`, `check`, `graph`, `deploy`,
+//! `schema`, `setup`, `completion` and `man`, those that ask a running instance (`status`, `why` …), and the program
+//! `mgmt`.
 
 mod absent;
 mod answers;
@@ -7,12 +8,14 @@ mod app;
 mod ask;
 mod bar;
 mod capture;
+mod chosen;
 mod colour;
 mod command_line;
 mod commands;
 mod completing;
 mod convert;
 mod convert_exchange;
+mod deploy;
 mod describe;
 mod exit;
 mod graphviz;
@@ -46,6 +49,7 @@ pub use app::{App, main};
 pub use ask::{Asking, EventsOptions, StatusOptions, WhyOptions};
 pub use capture::CaptureOptions;
 pub use convert::to_rust;
+pub use deploy::{DeployCommand, DeployOptions, PublishOptions};
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
 pub use prefix::default_prefix;
 pub use setup::Svc;

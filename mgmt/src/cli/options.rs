@@ -8,6 +8,7 @@ use clap::{Args, ColorChoice, Subcommand, ValueEnum};
 
 use crate::cli::ask::Asking;
 use crate::cli::capture::CaptureOptions;
+use crate::cli::deploy::DeployOptions;
 use crate::cli::setup::Svc;
 use crate::cli::world::WorldOptions;
 use crate::cli::{exit, help};
@@ -71,6 +72,9 @@ pub struct RunOptions {
     /// The other hosts.
     #[command(flatten)]
     pub world: WorldOptions,
+    /// Run the graph that was deployed last to the world (`--seeds`), and follow further deploys
+    #[arg(long, global = true)]
+    pub deploy: bool,
     /// Check everything, change nothing
     #[arg(long, global = true)]
     pub noop: bool,
@@ -180,6 +184,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
+    /// Publish the graph, for all hosts that run with --deploy
+    #[command(defer(help::deploy))]
+    Deploy(DeployOptions),
     /// Print a graph that declares what this host has now
     #[command(defer(help::capture))]
     Capture(CaptureOptions),

@@ -108,15 +108,20 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
         Some(StockCommand::Common(command)) => match command {
             Command::Run | Command::Plan { .. } | Command::Check { .. } | Command::Graph { .. } => true,
             Command::Setup { what: Setup::Svc(svc) } => !svc.template,
+            Command::Deploy(options) => options.what.is_none(),
             Command::Ask(_) | Command::Capture(_) | Command::Schema | Command::Completion { .. } | Command::Man => {
                 false
             }
         },
         Some(StockCommand::Convert { .. }) => false,
     };
-    if needs_graph && source.yaml.is_none() && source.program.is_none() && source.puppet.is_none() {
-        let missing =
-            "no graph: give one with --yaml FILE, with --command LINE (a program that prints YAML), or with --puppet";
+    let has_source = source.yaml.is_some() || source.program.is_some() || source.puppet.is_some();
+    if stock.run.deploy && has_source {
+        return Err(wrong("--deploy runs what was deployed: leave out --yaml, --command and --puppet"));
+    }
+    if needs_graph && !has_source && !stock.run.deploy {
+        let missing = "no graph: give one with --yaml FILE, with --command LINE (a program that prints YAML), with \
+                       --puppet, or with --deploy (the one that was deployed)";
         return Err(Stock::command().error(clap::error::ErrorKind::MissingRequiredArgument, missing));
     }
     if source.puppet.is_none() && source.puppet_conf.is_some() {

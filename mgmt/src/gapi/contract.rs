@@ -22,6 +22,9 @@ pub struct GapiData {
     pub noop: bool,
     /// If true, [`Gapi::switched`] is never called: there is no need to watch anything for it.
     pub no_watch: bool,
+    /// Whether the graph is only looked at, by [`plan`](crate::runtime::Builder::plan) and
+    /// [`check`](crate::runtime::Builder::check), and nothing may be changed below the prefix.
+    pub looks: bool,
     /// Where warnings about the graph go.
     #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "only files have warnings before there is a graph"))]
     pub(crate) warnings: Warnings,
@@ -67,8 +70,8 @@ impl Begun {
 
 /// A source of graphs: a closure, a file, a channel, or your own. It does not depend on the engine that runs them.
 ///
-/// An engine calls `init` once, then `graph`, then `graph` again each time `switched` or `reload` asks for it, and at
-/// the end `close`.
+/// An engine calls `init` once, then `graph`, then `graph` again each time `switched` or `reload` asks for it, after
+/// each graph `accepted`, and at the end `close`.
 pub trait Gapi: Send + 'static {
     /// Called once, before all other methods.
     ///
@@ -87,6 +90,13 @@ pub trait Gapi: Send + 'static {
     /// none. An error ends the engine. Must be cancel safe.
     fn switched(&mut self) -> impl Future<Output = Option<Result<(), GapiError>>> + Send {
         async { None }
+    }
+
+    /// Called after each graph that the source has made for an engine: whether it has come into force. If not, the
+    /// graph before stays in force. Default: nothing.
+    fn accepted(&mut self, is_accepted: bool) -> impl Future<Output = ()> + Send {
+        let _ = is_accepted;
+        async {}
     }
 
     /// Called when the user asks for the graph to be made again, although the source has noticed no change: by

@@ -3,6 +3,7 @@
 mod builtin;
 mod channel;
 mod contract;
+mod deploy;
 mod failure;
 mod fixed;
 mod hosts;
@@ -20,6 +21,7 @@ pub use crate::sys::facts::FactError;
 pub use builtin::builtin_kinds;
 pub use channel::{Channel, GraphSender, channel};
 pub use contract::{Gapi, GapiData, GapiError};
+pub use deploy::{DeployDetails, DeployError, DeploySource, Deployed, Deploys, ListedDeploy, Publish, deployed};
 pub use failure::Failure;
 pub use fixed::{Fixed, fixed};
 pub use hosts::{WorldSignal, WorldView};

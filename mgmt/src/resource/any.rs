@@ -20,6 +20,7 @@ use crate::resource::known::Known;
 use crate::resource::operation::Identify;
 use crate::resource::output::FieldValue;
 use crate::resource::problem::FieldProblem;
+use crate::resource::reading::Reading;
 use crate::resource::spec::{FieldReader, KindSpec};
 use crate::resource::uid::{Need, Uid};
 use crate::resource::watch::Watch;
@@ -86,6 +87,11 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf>;
     /// See [`Converge::copies`]. Empty if that panics: `validate` reports the panic.
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf>;
+    /// See [`Converge::reads`]. Empty if that panics: `validate` reports the panic.
+    fn reads(&self, known: &Known<'_>) -> Vec<Reading> {
+        let _ = known;
+        Vec::new()
+    }
     /// See [`Converge::WORKS_ON_FILES`].
     fn works_on_files(&self) -> bool {
         false
@@ -252,6 +258,10 @@ impl<R: Converge> AnyResource for R {
 
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         caught(|| Converge::copies(self, known)).unwrap_or_default()
+    }
+
+    fn reads(&self, known: &Known<'_>) -> Vec<Reading> {
+        caught(|| Converge::reads(self, known)).unwrap_or_default()
     }
 
     fn works_on_files(&self) -> bool {

@@ -13,6 +13,7 @@ use crate::resource::inquiry::Inquiry;
 use crate::resource::known::Known;
 use crate::resource::output::FieldValue;
 use crate::resource::problem::FieldProblem;
+use crate::resource::reading::Reading;
 use crate::resource::spec::{FieldReader, KindSpec};
 use crate::resource::uid::{Need, Uid};
 use crate::resource::watch::Watch;
@@ -150,6 +151,15 @@ pub trait Converge: Resource {
     /// The paths from which the resource copies content to what it owns, each with everything below it. A graph in
     /// which resources copy from one another in a cycle does not run, because it would never be in sync. Default: none.
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        let _ = known;
+        Vec::new()
+    }
+
+    /// The files and directories that the resource reads and that a person keeps with the graph, such as the original
+    /// of a copy. A deploy carries them to the hosts, unless the graph itself makes them, and there the fields name the
+    /// carried ones. Leave out what depends on a field that will be received, and what is meant to be of the host.
+    /// Default: none.
+    fn reads(&self, known: &Known<'_>) -> Vec<Reading> {
         let _ = known;
         Vec::new()
     }

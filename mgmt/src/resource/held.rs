@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use crate::id::ResourceId;
 use crate::resource::{
     AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Converge, DataError, FieldProblem, FieldValue, Identify,
-    Inquiry, KindSpec, Known, Need, Result, Uid, Watch, WatchCx,
+    Inquiry, KindSpec, Known, Need, Reading, Result, Uid, Watch, WatchCx,
 };
 use crate::sys::task::caught;
 
@@ -135,6 +135,10 @@ impl<R: Converge> AnyResource for Held<R> {
 
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         AnyResource::copies(self.get(), known)
+    }
+
+    fn reads(&self, known: &Known<'_>) -> Vec<Reading> {
+        AnyResource::reads(self.get(), known)
     }
 
     fn works_on_files(&self) -> bool {

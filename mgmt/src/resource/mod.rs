@@ -38,6 +38,7 @@ mod private_dirs;
 mod problem;
 mod provided;
 mod provisions;
+mod reading;
 mod record;
 mod reverse;
 mod schema;
@@ -105,7 +106,7 @@ pub use origin::{Offerer, Origin, Reason, Span};
 pub use output::{
     FieldValue, Join, NodeRef, NodeSort, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire,
 };
-pub(crate) use owned::{CONTROL_SOCKET, is_engines};
+pub(crate) use owned::{CONTROL_SOCKET, DEPLOYS_DIR, is_engines};
 pub use owned::{OwnState, OwnedPaths};
 pub use path_list::PathList;
 pub use prepare::PrepareCx;
@@ -114,6 +115,7 @@ pub use problem::{FieldNames, FieldProblem, every};
 pub(crate) use provided::Services;
 pub use provided::{Memory, Slots};
 pub use provisions::Provisions;
+pub use reading::Reading;
 pub use record::Recorder;
 pub(crate) use record::{Found, Head, Record, Records, UndoSettings};
 pub use reverse::{Recorded, Reversal, Reverse, Undone};

@@ -14,11 +14,14 @@ use crate::sys::fs::{Links, ReadFs, Stat};
 /// The name of the socket on which a running engine answers other programs.
 pub(crate) const CONTROL_SOCKET: &str = "control.sock";
 
+/// The name of the directory in which an engine keeps the deploys that it has received.
+pub(crate) const DEPLOYS_DIR: &str = "deploys";
+
 /// Whether what has this name in the engine's working directory belongs to the engine: the private directories of
-/// resources, their records, the journal (also a new and a corrupt one), its lock, and the control socket. A graph may
-/// have other files beside them.
+/// resources, their records, the journal (also a new and a corrupt one), its lock, the control socket, and the deploys
+/// that it has received. A graph may have other files beside them.
 fn is_own_name(name: &OsStr) -> bool {
-    [OsStr::new("pgraph"), OsStr::new(RECORDS), OsStr::new(CONTROL_SOCKET)].contains(&name)
+    [OsStr::new("pgraph"), OsStr::new(RECORDS), OsStr::new(CONTROL_SOCKET), OsStr::new(DEPLOYS_DIR)].contains(&name)
         || name.as_encoded_bytes().starts_with(b"journal.")
 }
 

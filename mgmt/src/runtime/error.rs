@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::gapi::{Failure, GapiError};
+use crate::gapi::{DeployError, Failure, GapiError};
 use crate::graph::Problems;
 use crate::id::{Palette, Role, Shown};
 use crate::journal::JournalError;
@@ -26,6 +26,9 @@ pub enum EngineError {
     /// The working directory was deleted or moved away while the engine ran, and can't be made again.
     #[error("{0}")]
     Lost(#[source] Failure),
+    /// The graph was not deployed.
+    #[error(transparent)]
+    Deploy(DeployError),
     /// The engine has ended.
     #[error("the engine has ended")]
     Ended,

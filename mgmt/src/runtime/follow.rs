@@ -83,6 +83,9 @@ impl Follow {
     /// Runs until the engine is `ending`, then closes the source. If the source fails before, that ends the engine.
     pub(crate) async fn run(mut self, mut gapi: impl Gapi, ending: oneshot::Receiver<()>) -> Result<(), Failure> {
         let graphs = async {
+            if let Err(panic) = caught_async(gapi.accepted(true)).await {
+                return Err(format!("the source of graphs {panic}").into());
+            }
             let outcome = caught_async(self.graphs(&mut gapi)).await;
             let outcome = outcome.unwrap_or_else(|panic| Err(format!("the source of graphs {panic}").into()));
             if let Err(error) = &outcome {
@@ -126,7 +129,14 @@ impl Follow {
                 }
                 else => return Ok(()),
             };
-            let outcome = if reload.is_some() && !gapi.reload().await { Ok(()) } else { self.swap(gapi).await };
+            let outcome = match reload.is_some() && !gapi.reload().await {
+                true => Ok(()),
+                false => {
+                    let outcome = self.swap(gapi).await;
+                    gapi.accepted(outcome.is_ok()).await;
+                    outcome
+                }
+            };
             if let Some(reload) = reload {
                 // An error means that the caller no longer waits for the outcome.
                 let _ = reload.send(outcome);

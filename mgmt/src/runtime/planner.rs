@@ -8,8 +8,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::dag::topo;
-use crate::gapi::{Gapi, GapiData, Warnings};
-use crate::graph::{GraphConfig, Prepared};
+use crate::gapi::Gapi;
+use crate::graph::Prepared;
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
@@ -17,9 +17,9 @@ use crate::resource::{AnyResource, Known, Operation, PrivateDirs, Result, Sent, 
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
-use crate::runtime::engine::{assemble, has_runtime};
+use crate::runtime::engine::assemble;
 use crate::runtime::error::EngineError;
-use crate::runtime::follow::{close, first_graph};
+use crate::runtime::once::tell_warnings;
 use crate::runtime::owned::Claim;
 use crate::runtime::plan_check::{Found, plan_check};
 use crate::runtime::store::glance;
@@ -66,22 +66,6 @@ impl<G: Gapi> Builder<G> {
         tell_warnings(&prepared, &self.options.warnings);
         Ok(prepared)
     }
-
-    /// The first graph of the source, which is closed: no further one will be asked for.
-    async fn only_graph(&mut self, prefix: &Path) -> Result<GraphConfig, EngineError> {
-        has_runtime()?;
-        let data = GapiData { no_watch: true, ..self.options.for_source(prefix) };
-        let config = first_graph(&mut self.gapi, data).await;
-        self.options.spare(self.gapi.files());
-        close(&mut self.gapi).await;
-        config
-    }
-}
-
-/// Reports the warnings: no engine runs that could send events.
-fn tell_warnings(prepared: &Prepared, warnings: &Warnings) {
-    let config = prepared.config();
-    warnings.add(&config.name, &[&config.warnings(), prepared.warnings()].concat());
 }
 
 /// The scheduler with simulated commands, and what it has found so far about each node.

@@ -1,6 +1,8 @@
 //! Hosts that export and collect through a real etcd. Needs the program `etcd`: from PATH, or at `MGMT_ETCD`.
 
 mod authority;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+mod deploys;
 mod large;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;

@@ -67,6 +67,11 @@ impl WorldView {
         WorldView { shared: Arc::new(Shared { member, host, ..Shared::default() }) }
     }
 
+    /// The access of this host to the world; `None`: the engine has none. In noop nothing may be written to it.
+    pub fn member(&self) -> Option<&Arc<dyn Member>> {
+        self.shared.member.as_ref()
+    }
+
     /// The value under this key that all hosts share; `None`: there is none, or it can't be read as a `T`, which a
     /// warning reports. The kind `kv` sets values.
     ///

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Drift, FieldProblem, Known, Need, Result, Uid, Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Converge, Drift, FieldProblem, Known, Need, Reading, Result, Uid, Watch, WatchCx, every,
 };
 use crate::resources::archive::compare::{Differences, Seen, Wanted};
 use crate::resources::archive::extract::Extraction;
@@ -128,6 +128,11 @@ impl Converge for Unpack {
 
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         self.source_path().filter(|_| known.is_known("source")).into_iter().collect()
+    }
+
+    fn reads(&self, known: &Known<'_>) -> Vec<Reading> {
+        let source = known.is_known("source").then(|| self.source.clone());
+        source.map(|path| Reading { field: "source", path, levels: None }).into_iter().collect()
     }
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {

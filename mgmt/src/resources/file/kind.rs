@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::resource::{ApplyCx, CheckCx, Converge, Error, FieldProblem, Known, Need, Result, Stopping};
+use crate::resource::{ApplyCx, CheckCx, Converge, Error, FieldProblem, Known, Need, Reading, Result, Stopping};
 use crate::resource::{Obstacle, ObstacleKind, Uid, Watch, WatchCx};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::apply::Work;
@@ -267,6 +267,10 @@ impl Converge for File {
 
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         self.copied(known)
+    }
+
+    fn reads(&self, known: &Known<'_>) -> Vec<Reading> {
+        self.read(known)
     }
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::resource::{Group, Known, Need, Reach, Uid, User};
+use crate::resource::{Group, Known, Need, Reach, Reading, Uid, User};
 use crate::resources::file::kind::File;
 use crate::resources::file::owner::Owner;
 use crate::resources::file::path::{Spelled, spelled};
@@ -45,6 +45,19 @@ impl File {
     /// The paths of the originals of its content, as far as the fields are known.
     pub(super) fn copied(&self, known: &Known<'_>) -> Vec<PathBuf> {
         self.source_spelled(known).into_iter().chain(self.fragments_spelled(known)).map(|from| from.path).collect()
+    }
+
+    /// What is copied from, as it is written.
+    pub(super) fn read(&self, known: &Known<'_>) -> Vec<Reading> {
+        let (is_dir, levels) = (self.spelled().is_ok_and(|own| own.dir), self.recurse.levels());
+        // Older files ask for an empty directory this way: there is nothing to copy.
+        let source =
+            self.source.iter().filter(|source| known.is_known("source") && !(is_dir && *source == "/dev/null"));
+        let source = source.map(|path| Reading { field: "source", path: path.clone(), levels });
+        let fragments = self.fragments.iter().flatten().filter(|_| known.is_known("fragments"));
+        source
+            .chain(fragments.map(|path| Reading { field: "fragments", path: path.clone(), levels: Some(1) }))
+            .collect()
     }
 
     fn source_spelled(&self, known: &Known<'_>) -> Option<Spelled> {

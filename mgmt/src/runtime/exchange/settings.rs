@@ -112,6 +112,7 @@ impl Settings {
             no_watch: self.no_watch,
             warnings: self.warnings.clone(),
             world: self.preparing.site.view.clone(),
+            looks: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::script::Script;
 use crate::id::ResourceId;
 use crate::resource::{
     Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldValue,
-    Identify, Inline, Inquiry, KindSpec, Known, Many, Need, RefreshFn, Result, Uid, Watch, WatchCx,
+    Identify, Inline, Inquiry, KindSpec, Known, Many, Need, Reading, RefreshFn, Result, Uid, Watch, WatchCx,
 };
 use crate::runtime::Act;
 
@@ -137,6 +137,10 @@ impl AnyResource for StandIn {
 
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         self.of.copies(known)
+    }
+
+    fn reads(&self, known: &Known<'_>) -> Vec<Reading> {
+        self.of.reads(known)
     }
 
     fn is_foreseeable(&self, drifted: bool) -> bool {

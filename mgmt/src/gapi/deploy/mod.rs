@@ -1,0 +1,20 @@
+//! Deploys: publishes a graph to a world, with the files that it reads, and follows what is published there.
+
+mod carry;
+mod error;
+mod fetch;
+mod follow;
+mod load;
+mod options;
+mod publish;
+mod shown;
+mod source;
+mod store;
+mod tree;
+
+pub use error::DeployError;
+pub use fetch::Deploys;
+pub use options::Publish;
+pub use publish::Deployed;
+pub use shown::{DeployDetails, ListedDeploy};
+pub use source::{DeploySource, deployed};
