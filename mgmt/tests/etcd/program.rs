@@ -72,6 +72,18 @@ fn on_this_host_alone_no_certificates_are_needed_and_the_environment_can_name_th
 }
 
 #[test]
+fn a_run_that_could_not_publish_what_it_exports_has_not_converged() {
+    let dir = tempfile::tempdir().unwrap();
+    let away = ["-t", "0", "--seeds", "http://127.0.0.1:1"];
+    let output = mgmt(dir.path(), "run", "web1", EXPORTS, &away);
+    fails(&output, "exports[web1] waits: what this host exports is not published: the world can't be reached");
+    // It concerns those alone that export.
+    let graph = format!("graph: g\nresources:\n  file:\n  - {{name: {}/made, content: x}}\n", dir.path().display());
+    succeeds(&mgmt(dir.path(), "run", "web1", &graph, &away));
+    assert!(dir.path().join("made").exists());
+}
+
+#[test]
 fn servers_that_can_t_be_used_are_refused_before_anything_runs() {
     let dir = tempfile::tempdir().unwrap();
     let graph = format!("graph: g\nresources:\n  file:\n  - {{name: {}/made, content: x}}\n", dir.path().display());

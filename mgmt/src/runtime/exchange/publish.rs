@@ -52,7 +52,8 @@ async fn publish_until(
     mut quits: watch::Receiver<Option<()>>,
 ) {
     let mut received = publisher.publications.follow();
-    let mut attempts = Attempts::new("publishing what this host exports");
+    // `exports[HOST]` reports them.
+    let mut attempts = Attempts::unreported();
     let mut contested = Attempts::new("keeping what this host exports");
     let mut rest = None;
     loop {
