@@ -22,7 +22,7 @@ pub use channel::{Channel, GraphSender, channel};
 pub use contract::{Gapi, GapiData, GapiError};
 pub use failure::Failure;
 pub use fixed::{Fixed, fixed};
-pub use hosts::{WorldSignal, WorldView};
+pub use hosts::{WorldSchedule, WorldSignal, WorldView};
 pub use native::{Cx, Native, native};
 #[cfg(feature = "yaml")]
 pub use printed::{Program, command, puppet};

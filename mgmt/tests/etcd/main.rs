@@ -4,6 +4,7 @@ mod authority;
 mod large;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;
+mod schedules;
 mod server;
 mod tls;
 mod values;
