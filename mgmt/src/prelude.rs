@@ -108,8 +108,8 @@
 pub use crate::graph::{Graph, GraphConfig};
 pub use crate::resource::{Any, Declare, Handle, Named, Output, Secret};
 pub use crate::resources::{
-    AccountState, Charset, Env, Expiry, FileState, Grow, LineState, MountState, NetState, PkgBackend, PkgConffiles,
-    PkgState, Priority, SkipCmpStyle, Step,
+    AccountState, Charset, Env, Expiry, FileState, Grow, LineState, MountState, NetState, PickOrder, PkgBackend,
+    PkgConffiles, PkgState, Priority, SkipCmpStyle, Step,
 };
 #[cfg(feature = "dbus")]
 pub use crate::resources::{
@@ -117,13 +117,13 @@ pub use crate::resources::{
     SvcState,
 };
 pub use crate::resources::{
-    Exec, Exit, File, Group, Kv, Line, Mount, Msg, Net, Noop, Password, Pkg, Print, SshAuthorizedKey, Sysctl, Test,
-    Timer, User, Value,
+    Exec, Exit, File, Group, Kv, Line, Mount, Msg, Net, Noop, Password, Pkg, Print, Schedule, SshAuthorizedKey, Sysctl,
+    Test, Timer, User, Value,
 };
 pub use crate::resources::{
     ExecHandle, ExitHandle, FileHandle, GroupHandle, KvHandle, LineHandle, MountHandle, MsgHandle, NetHandle,
-    NoopHandle, PasswordHandle, PkgHandle, PrintHandle, SshAuthorizedKeyHandle, SysctlHandle, TestHandle, TimerHandle,
-    UserHandle, ValueHandle,
+    NoopHandle, PasswordHandle, PkgHandle, PrintHandle, ScheduleHandle, SshAuthorizedKeyHandle, SysctlHandle,
+    TestHandle, TimerHandle, UserHandle, ValueHandle,
 };
 #[cfg(feature = "archive")]
 pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHandle, Unpack, UnpackHandle};

@@ -48,4 +48,5 @@ mod values;
 mod waiting;
 mod world;
 mod world_hosts;
+mod world_schedule;
 mod world_values;

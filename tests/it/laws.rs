@@ -118,6 +118,15 @@ fn kv_in_a_world() {
     assert_eq!(laws::check(kv), UNDONE);
 }
 
+#[test]
+fn schedule() {
+    assert_eq!(laws::check(Subject::new(|_| Schedule::new("s").max(2u32).data("x"))), WITHOUT_DRIFT);
+    // Each trial has a schedule of its own.
+    let name = |dir: &Path| dir.to_str().unwrap().to_owned();
+    let in_world = Subject::new(move |dir| Schedule::new("s").namespace(name(dir))).world(mgmt::world::Embedded::new());
+    assert_eq!(laws::check(in_world), WITHOUT_A_BREAK);
+}
+
 /// What the embedded world answers at once.
 fn at_once<T>(mut answer: mgmt::resource::BoxFuture<T>) -> T {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());

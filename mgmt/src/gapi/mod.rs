@@ -24,7 +24,7 @@ pub use contract::{Gapi, GapiData, GapiError};
 pub use deploy::{DeployDetails, DeployError, DeploySource, Deployed, Deploys, ListedDeploy, Publish, deployed};
 pub use failure::Failure;
 pub use fixed::{Fixed, fixed};
-pub use hosts::{WorldSignal, WorldView};
+pub use hosts::{WorldSchedule, WorldSignal, WorldView};
 pub use native::{Cx, Native, native};
 #[cfg(feature = "yaml")]
 pub use printed::{Program, command, puppet};

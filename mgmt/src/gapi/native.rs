@@ -1,5 +1,6 @@
 //! A closure as a source of graphs: it runs again whenever a value that it read has changed.
 
+use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::Location;
@@ -24,13 +25,18 @@ const SETTLE: Duration = Duration::from_millis(2);
 /// How often a closure runs for one graph, as long as it reads more of the world each time.
 const ROUNDS_MAX: usize = 32;
 
-type Changed = Pin<Box<dyn Future<Output = bool> + Send>>;
+/// A value that was read.
+struct Read {
+    /// True: the value has changed. False: it can't change any more.
+    changed: Pin<Box<dyn Future<Output = bool> + Send>>,
+    /// Shows the source of the value that it is read, until the closure has run again.
+    _receiver: Box<dyn Any + Send>,
+}
 
 /// The context of the closure: the host and the engine on which its graph runs, and access to values that can change.
 pub struct Cx {
     data: GapiData,
-    /// One future for each value that was read. True: the value has changed. False: it can't change any more.
-    read: Mutex<Vec<Changed>>,
+    read: Mutex<Vec<Read>>,
 }
 
 impl Cx {
@@ -39,8 +45,10 @@ impl Cx {
     pub fn read<T: Clone + Send + Sync + 'static>(&self, signal: &impl Readable<T>) -> T {
         let mut receiver = signal.receiver();
         let value = receiver.borrow_and_update().clone();
+        let kept = Box::new(receiver.clone());
         let changed = Box::pin(async move { receiver.changed().await.is_ok() });
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).push(changed);
+        let read = Read { changed, _receiver: kept };
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).push(read);
         value
     }
 
@@ -100,7 +108,7 @@ pub struct Native<F> {
     at: &'static Location<'static>,
     begun: Begun,
     data: GapiData,
-    waiting: Vec<Changed>,
+    waiting: Vec<Read>,
 }
 
 /// A source of graphs that this closure declares. The closure runs again whenever a value that it read by [`Cx::read`]
@@ -220,7 +228,7 @@ where
     fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let (waiting, mut n) = (&mut self.waiting, 0);
         while n < waiting.len() {
-            match waiting[n].as_mut().poll(cx) {
+            match waiting[n].changed.as_mut().poll(cx) {
                 Poll::Ready(true) => return Poll::Ready(true),
                 Poll::Ready(false) => drop(waiting.swap_remove(n)),
                 Poll::Pending => n += 1,

@@ -1,6 +1,7 @@
 //! The contexts of a resource's operations: access to the system, to memory and to outputs.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
 use crate::resource::graphs::Graphs;
 use crate::resource::held::Contained;
-use crate::resource::hosts::{WorldRead, WorldWatching, WorldWrite};
+use crate::resource::hosts::{Scheduling, WorldRead, WorldWatching, WorldWrite};
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
 use crate::resource::owned::OwnedPaths;
@@ -203,6 +204,16 @@ impl CheckCx {
         self.operation.services.world.clone().map(WorldRead::new)
     }
 
+    /// The schedules of this host; `None`: the engine has no world.
+    pub(crate) fn scheduling(&self) -> Option<Arc<dyn Scheduling>> {
+        self.operation.services.scheduling.clone()
+    }
+
+    /// The labels of this host.
+    pub(crate) fn labels(&self) -> &BTreeMap<String, String> {
+        &self.operation.services.labels
+    }
+
     /// The engine's working directory.
     pub fn prefix(&self) -> &Path {
         &self.operation.services.prefix
@@ -360,6 +371,11 @@ impl WatchCx {
     /// The world that this host shares with others, for watching; `None`: the engine has none.
     pub fn world(&self) -> Option<WorldWatching> {
         self.check.operation.services.world.clone().map(WorldWatching::new)
+    }
+
+    /// See [`CheckCx::scheduling`].
+    pub(crate) fn scheduling(&self) -> Option<Arc<dyn Scheduling>> {
+        self.check.scheduling()
     }
 
     /// See [`CheckCx::local`].

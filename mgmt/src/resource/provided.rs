@@ -1,7 +1,7 @@
 //! What an engine provides to all its resources: doors, memory, state.
 
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use crate::resource::digest::Salt;
 use crate::resource::door::Connections;
 use crate::resource::error::Result;
 use crate::resource::graphs::Graphs;
+use crate::resource::hosts::Scheduling;
 use crate::resource::owned::OwnedPaths;
 use crate::resource::private_dirs::PrivateDirs;
 use crate::resource::provisions::Provisions;
@@ -127,6 +128,10 @@ pub(crate) struct Services {
     pub(crate) graphs: Graphs,
     /// The access of this host to the world; `None`: the engine has none.
     pub(crate) world: Option<Arc<dyn Member>>,
+    /// The schedules of this host; `None`: the engine has no world.
+    pub(crate) scheduling: Option<Arc<dyn Scheduling>>,
+    /// The labels of this host.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 impl Services {
@@ -147,6 +152,8 @@ impl Services {
             hostname: facts::hostname(),
             graphs: Graphs::default(),
             world: None,
+            scheduling: None,
+            labels: BTreeMap::new(),
         }
     }
 

@@ -33,6 +33,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Password>(),
         Kind::of::<Pkg>(),
         Kind::of::<Print>(),
+        Kind::of::<Schedule>(),
         #[cfg(feature = "dbus")]
         Kind::of::<Svc>(),
         Kind::of::<Sysctl>(),

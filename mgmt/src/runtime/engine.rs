@@ -89,6 +89,7 @@ impl<G: Gapi> Builder<G> {
         };
         let publishing = exchange::begin(&self.options.preparing, &core.in_force, requests.downgrade(), &quits);
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
+        let site = preparing.site.clone();
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
         drop(requests);
@@ -97,6 +98,7 @@ impl<G: Gapi> Builder<G> {
         tokio::spawn(async move {
             let end_of_memory = EndOfMemory(Arc::clone(&core.services), Arc::clone(&core.store));
             let mut core = drive(core, inboxes).await;
+            site.end_begins();
             // An error means that the source has failed, and has ended the engine itself.
             let _ = end.send(());
             // The kernel takes milliseconds to end what listens to files: the source, the guard of the prefix and this
@@ -108,6 +110,7 @@ impl<G: Gapi> Builder<G> {
             let connections = core.services.connections.clone();
             core.services.clear();
             drop(core);
+            site.end().await;
             // The socket of the control is removed before the lock of the prefix is released.
             all_ended([control, hub]).await;
             if !shares_doors {
@@ -127,6 +130,7 @@ impl<G: Gapi> Builder<G> {
 
     /// The part of a start that can fail after the prefix is locked.
     async fn begin(&mut self, prefix: &Prefix) -> Result<Prepared, EngineError> {
+        self.options.preparing.take_part();
         let data = self.options.for_source(prefix.path());
         let config = first_graph(&mut self.gapi, data).await?;
         self.options.spare(self.gapi.files());
@@ -224,7 +228,7 @@ pub(crate) fn assemble(
     services.provisions = options.preparing.settings.provided();
     services.connections = doors.connections.clone();
     services.hostname.clone_from(&options.hostname);
-    services.world.clone_from(&options.preparing.site.member);
+    options.preparing.site.serve(&mut services);
     let core = Core {
         scheduler: Scheduler::new(config),
         clock: Clock::start(),

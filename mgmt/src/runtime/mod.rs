@@ -25,7 +25,7 @@ mod grouped;
 mod guard;
 mod handover;
 mod history;
-mod hosts;
+pub(crate) mod hosts;
 mod inspect;
 mod lane;
 mod looks;

@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{fs, io};
 
 use crate::id::ResourceId;
-use crate::resource::{AnyResource, Declare, Member, Memory, PrivateDirs, Provisions, Salt, Services, World};
+use crate::resource::{
+    AnyResource, Declare, Member, Memory, PrivateDirs, Provisions, Salt, Scheduling, Services, World,
+};
+use crate::runtime::hosts::Schedules;
 use crate::sys::fs::{Faults, WriteFs};
 use crate::sys::process::InheritEnv;
 use crate::testing::marks::Marks;
@@ -125,6 +128,11 @@ impl Fake {
             if let Some(member) = &member {
                 member.host().clone_into(&mut services.hostname);
             }
+            services.scheduling = member.clone().map(|member| {
+                let schedules = Schedules::new(member, services.labels.clone());
+                schedules.take_part();
+                Arc::new(schedules) as Arc<dyn Scheduling>
+            });
             services.world = member;
         });
         self
@@ -132,10 +140,11 @@ impl Fake {
 
     /// Makes the services again, with what the host has been given.
     fn renew(&mut self, set: impl FnOnce(&mut Services)) {
-        let Services { prefix, provisions, hostname, world, .. } = &*self.services;
+        let Services { prefix, provisions, hostname, world, scheduling, .. } = &*self.services;
         let mut services = services(prefix.clone(), &self.marks, &self.faults, provisions.clone());
         services.hostname.clone_from(hostname);
         services.world.clone_from(world);
+        services.scheduling.clone_from(scheduling);
         set(&mut services);
         self.services = Arc::new(services);
     }

@@ -6,6 +6,7 @@ mod deploys;
 mod large;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;
+mod schedules;
 mod server;
 mod tls;
 mod values;

@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::gapi::hosts::follow::follow;
+use crate::gapi::hosts::schedule::WorldSchedule;
 use crate::gapi::hosts::signal::{WorldSignal, decoded, decoded_by_host};
 use crate::gapi::hosts::topics::{Decode, Topics};
-use crate::resource::{AliveHost, Keys, Member, READ_MAX, all_hosts, living, value_key, values_of};
+use crate::resource::{AliveHost, Keys, Member, READ_MAX, Scheduling, all_hosts, living, value_key, values_of};
 
 /// What a source of graphs can read of the world that this host shares with others; a closure has it by
 /// [`Cx::world`](crate::gapi::Cx::world). Clones are the same view.
@@ -26,8 +27,11 @@ pub struct WorldView {
 #[derive(Default)]
 pub(super) struct Shared {
     member: Option<Arc<dyn Member>>,
+    scheduling: Option<Arc<dyn Scheduling>>,
     /// This host, as others see it.
     host: AliveHost,
+    /// Whether it is known if this host is chosen, for each schedule that the present graph reads.
+    schedules: Mutex<Vec<Arc<AtomicBool>>>,
     topics: Mutex<Topics>,
     /// The keys that the task reads, as soon as there is one.
     wanted: Mutex<Option<watch::Sender<Vec<Keys>>>>,
@@ -50,6 +54,15 @@ impl Shared {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn schedules(&self) -> MutexGuard<'_, Vec<Arc<AtomicBool>>> {
+        self.schedules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether something that is read is not known yet.
+    fn is_waiting(&self) -> bool {
+        self.topics().is_waiting() || self.schedules().iter().any(|is_known| !is_known.load(Ordering::Relaxed))
+    }
+
     pub(super) fn is_once(&self) -> bool {
         self.is_once.load(Ordering::Relaxed)
     }
@@ -63,8 +76,48 @@ impl Shared {
 }
 
 impl WorldView {
-    pub(crate) fn new(member: Option<Arc<dyn Member>>, host: AliveHost) -> WorldView {
-        WorldView { shared: Arc::new(Shared { member, host, ..Shared::default() }) }
+    pub(crate) fn new(
+        member: Option<Arc<dyn Member>>,
+        scheduling: Option<Arc<dyn Scheduling>>,
+        host: AliveHost,
+    ) -> WorldView {
+        WorldView { shared: Arc::new(Shared { member, scheduling, host, ..Shared::default() }) }
+    }
+
+    pub(super) fn scheduling(&self) -> Option<Arc<dyn Scheduling>> {
+        self.shared.scheduling.clone()
+    }
+
+    pub(super) fn this_host(&self) -> &AliveHost {
+        &self.shared.host
+    }
+
+    /// The next graph waits until this is true, as for all that is read.
+    pub(super) fn wait_for(&self, is_known: Arc<AtomicBool>) {
+        self.shared.schedules().push(is_known);
+    }
+
+    pub(super) fn made_progress(&self) {
+        self.shared.progress.send_replace(());
+    }
+
+    /// A schedule, in which this host takes part as long as its graph reads it: whether it is chosen, and which hosts
+    /// are. The same name is the same schedule on all hosts. In noop and for a plan it only looks.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// let gapi = mgmt::native(|g, cx| {
+    ///     // Two of all hosts make the backup.
+    ///     if cx.read(&cx.world().schedule("backup").pick(2)).is_chosen {
+    ///         g.add(File::new("/etc/cron.d/backup").content("0 3 * * * root backup\n"));
+    ///     } else {
+    ///         g.add(File::new("/etc/cron.d/backup").absent());
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn schedule(&self, name: &str) -> WorldSchedule {
+        WorldSchedule::new(self.clone(), name.to_owned())
     }
 
     /// The access of this host to the world; `None`: the engine has none. In noop nothing may be written to it.
@@ -143,7 +196,7 @@ impl WorldView {
     /// Waits until all that is read has been read once. False: there was nothing to wait for. The wait for a world that
     /// can't be reached ends after [`READ_MAX`], and then there is none until it can.
     pub(crate) async fn read_all(&self) -> bool {
-        let is_waiting = || self.shared.topics().is_waiting();
+        let is_waiting = || self.shared.is_waiting();
         if self.shared.member.is_none() || !is_waiting() || self.is_away() {
             return false;
         }
@@ -172,6 +225,7 @@ impl WorldView {
     /// What no graph reads any more is no longer followed.
     pub(crate) fn drop_unused(&self) {
         self.shared.topics().drop_unused();
+        self.shared.schedules().clear();
         self.follow();
     }
 

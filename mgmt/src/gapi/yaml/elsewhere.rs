@@ -78,8 +78,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "panic" "Ends the program with a panic." [] []
     "pippet" "A Puppet resource." [type: text, title: text, params: any] []
     "remote" "A program on another host, over SSH." [url: secret] []
-    "schedule" "Chooses among hosts."
-        [namespace: text, strategy: text, max: whole, persist: truth, ttl: whole, withdraw: truth, data: any] [hosts]
     "tftp:file" "A file of a TFTP server." [server: text, filename: text, path: text, data: text] []
     "tftp:server" "A TFTP server." [address: text, timeout: whole, root: text] []
     "virt:builder" "An image of a virtual machine." [path: text, format: text, size: any, os: text] []

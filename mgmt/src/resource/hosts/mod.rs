@@ -4,6 +4,10 @@ mod access;
 mod alive;
 mod attempts;
 mod follow;
+mod schedule;
+#[cfg(test)]
+mod schedule_tests;
+mod scheduling;
 mod typed;
 mod values;
 
@@ -12,5 +16,11 @@ pub use alive::AliveHost;
 pub(crate) use alive::{alive_key, all_hosts, living};
 pub(crate) use attempts::{Attempts, READ_MAX};
 pub(crate) use follow::{Followed, Following};
+pub use schedule::PickOrder;
+pub(crate) use schedule::{
+    Candidate, SCHEDULE_TTL, SCHEDULE_TTL_MIN, Schedule, Terms, candidate_key, chosen_key, schedule_keys,
+};
+pub use scheduling::Chosen;
+pub(crate) use scheduling::{Scheduling, Seat};
 pub(crate) use typed::of_text;
 pub(crate) use values::{VALUE_BYTES_MAX, host_of_value, value_key, values_of};

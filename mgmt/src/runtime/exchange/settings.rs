@@ -9,13 +9,13 @@ use tokio::task::JoinHandle;
 
 use crate::gapi::{Gapi, GapiData, WorldView};
 use crate::graph::{Exchanged, Offers};
-use crate::resource::{Changes, Member, Snapshot, World};
+use crate::resource::{Changes, Member, Scheduling, Services, Snapshot, World};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::drive::Request;
 use crate::runtime::exchange::collect::{follow_exports, follow_own};
 use crate::runtime::exchange::publications::Publications;
 use crate::runtime::exchange::publish::{Publisher, publish_exports};
-use crate::runtime::hosts::{Living, keep_alive};
+use crate::runtime::hosts::{Living, Schedules, keep_alive};
 use crate::runtime::prepare::Preparing;
 
 /// The default of `Builder::export_ttl`.
@@ -33,6 +33,8 @@ pub(crate) struct Site {
     pub(crate) host: String,
     /// What the source of graphs reads of the world besides exports.
     pub(crate) view: WorldView,
+    /// The schedules of this host, if it has a world.
+    pub(crate) schedules: Option<Schedules>,
     /// What other hosts see of this one.
     pub(crate) living: Living,
     pub(crate) ttl: Duration,
@@ -51,6 +53,7 @@ impl Default for Site {
             member: None,
             host: String::new(),
             view: WorldView::default(),
+            schedules: None,
             living: Living::default(),
             ttl: EXPORT_TTL,
             publications: Publications::default(),
@@ -87,9 +90,39 @@ impl Site {
         }
     }
 
+    /// Gives the resources of the engine access to the world.
+    pub(crate) fn serve(&self, services: &mut Services) {
+        services.world.clone_from(&self.member);
+        services.labels.clone_from(&self.living.labels);
+        services.scheduling = self.schedules.clone().map(|schedules| Arc::new(schedules) as Arc<dyn Scheduling>);
+    }
+
+    /// The engine ends: what leaves a schedule from now on may keep its place there.
+    pub(crate) fn end_begins(&self) {
+        if let Some(schedules) = &self.schedules {
+            schedules.end_begins();
+        }
+    }
+
+    /// No resource runs any more: the host leaves all schedules.
+    pub(crate) async fn end(&self) {
+        if let Some(schedules) = &self.schedules {
+            schedules.end().await;
+        }
+    }
+
     /// What is known of the exports of hosts.
     pub(crate) fn offers(&self) -> Offers {
         Offers::of(self.known().entries.iter().map(|(key, entry)| (key.as_str(), &entry.value)))
+    }
+}
+
+impl Preparing {
+    /// An engine runs with this from now on: its host can be chosen, unless it is in noop.
+    pub(crate) fn take_part(&self) {
+        if let Some(schedules) = self.site.schedules.as_ref().filter(|_| !self.settings.is_noop()) {
+            schedules.take_part();
+        }
     }
 }
 
@@ -99,7 +132,10 @@ impl Settings {
         let site = &mut self.preparing.site;
         site.host.clone_from(&self.hostname);
         site.member = site.world.as_ref().map(|world| world.member(&site.host));
-        site.view = WorldView::new(site.member.clone(), site.living.host(&site.host));
+        let schedules = |member: &Arc<dyn Member>| Schedules::new(Arc::clone(member), site.living.labels.clone());
+        site.schedules = site.member.as_ref().map(schedules);
+        let scheduling = site.schedules.clone().map(|schedules| Arc::new(schedules) as Arc<dyn Scheduling>);
+        site.view = WorldView::new(site.member.clone(), scheduling, site.living.host(&site.host));
     }
 
     /// What the source of graphs gets of an engine with this working directory.

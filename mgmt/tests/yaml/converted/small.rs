@@ -23,6 +23,16 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .skiplessthan(true)
             .skipcmpstyle(SkipCmpStyle::String),
     );
+    let schedule_job = g.add(
+        Schedule::new("job")
+            .namespace("of this graph")
+            .strategy(PickOrder::Alphabetical)
+            .max(2u32)
+            .prefer([("role", "web")])
+            .persist(true)
+            .ttl(Duration::from_secs(60))
+            .data("here"),
+    );
     g.add(Sysctl::new("net.ipv4.ip_forward", "1").runtime(false).path("/tmp/corpus/sysctl.conf"));
     g.add(
         Sysctl::new("net/ipv4/tcp_rmem", "4096 131072 6291456")
@@ -76,6 +86,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .hang(Step::Refresh)
             .sendvalue("hello"),
     );
+    g.add(Test::new("chosen").bool(schedule_job.chosen()).list(schedule_job.hosts()));
     g.add(
         Timer::new("grows", Duration::from_secs(3600))
             .grow(Grow::Exponential)
