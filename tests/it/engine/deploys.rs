@@ -115,7 +115,7 @@ async fn files_travel_with_their_rights_and_are_fetched_once() {
         let mut g = Graph::new("site");
         g.add(File::new(format!("{}/", to.display())).source(format!("{}/", from.display())).recurse(true).purge(true));
         let part = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        g.add(File::new(part("whole")).fragments([part("head"), part("tail")]));
+        g.add(File::new(part("whole")).fragments([part("head"), part("tail"), part("head")]));
         g.finish().unwrap()
     };
     let deploys = Deploys::new(&world, "desk");
@@ -126,7 +126,7 @@ async fn files_travel_with_their_rights_and_are_fetched_once() {
         fs::rename(dir.path().join(name), dir.path().join(format!("{name}-moved"))).unwrap();
     }
     let engine = follower(&world, "web1", prefix.path()).start().await.unwrap();
-    until("all is there", || text(dir.path().join("whole")) == "headtail" && text(to.join("large")) == large).await;
+    until("all is there", || text(dir.path().join("whole")) == "headtailhead" && text(to.join("large")) == large).await;
     until("the tree is there", || text(to.join("deep/er/conf")) == "a = 1\n" && to.join("link").exists()).await;
     let mode = |name: &str| fs::metadata(to.join(name)).unwrap().mode() & 0o7777;
     // Rights that were given for another owner stay behind.

@@ -132,8 +132,22 @@ async fn referred(deploys: &Deploys) -> BTreeSet<String> {
     all
 }
 
-/// Exactly the contents that deploys refer to are there, and all of each.
+/// All contents that deploys refer to are there.
+async fn all_is_there(world: &Embedded, deploys: &Deploys) {
+    for content in referred(deploys).await {
+        let member = world.member("reader");
+        let (index, data) = (format!("/mgmt/blobs/index/{content}"), format!("/mgmt/blobs/data/{content}/"));
+        let found = member.get(vec![Keys::One(index.clone()), Keys::Below(data)]).await.unwrap();
+        let indexed: serde_json::Value = serde_json::from_slice(&found.entries[&index].value).unwrap();
+        let bytes: usize = found.entries.values().map(|entry| entry.value.len()).sum();
+        assert_eq!(indexed["complete"], true);
+        assert_eq!(indexed["bytes"].as_u64(), Some((bytes - found.entries[&index].value.len()) as u64));
+    }
+}
+
+/// Exactly the contents that deploys refer to are there.
 async fn nothing_is_left(world: &Embedded, deploys: &Deploys) {
+    all_is_there(world, deploys).await;
     let of = |keys: &BTreeSet<String>, prefix: &str| -> BTreeSet<String> {
         keys.iter().filter_map(|key| key.strip_prefix(prefix)?.split('/').next().map(str::to_owned)).collect()
     };
@@ -234,6 +248,32 @@ async fn a_deploy_in_between_takes_nothing_away_from_another_one() {
             nothing_is_left(&world, &others).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_removal_takes_nothing_away_that_a_deploy_in_between_needs() {
+    let large = "x".repeat(1_300_000);
+    let mut done = 0;
+    for at in 0..12 {
+        let (world, dir, dir2) = (Embedded::new(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (others, kinds) = (Deploys::new(&world, "other"), builtin_kinds());
+        let old = copying(dir.path(), &[("a", "shared"), ("large", &large)]);
+        others.publish(&old, &kinds, &Publish::new()).await.unwrap();
+        // While the old contents are being removed, another deploy refers to them again.
+        let member = Small::new(&world, usize::MAX);
+        let (in_between, kinds_in_between) = (others.clone(), kinds.clone());
+        *member.between.lock().unwrap() = Some((
+            at,
+            Box::pin(async move {
+                in_between.publish(&old, &kinds_in_between, &Publish::new().force(true)).await.unwrap();
+            }),
+        ));
+        let other = copying(dir2.path(), &[("b", "other")]);
+        let outcome = Deploys::of(member).publish(&other, &kinds, &Publish::new().keep(1)).await;
+        done += usize::from(outcome.is_ok());
+        all_is_there(&world, &others).await;
+    }
+    assert!(done > 2, "{done}");
 }
 
 #[tokio::test]

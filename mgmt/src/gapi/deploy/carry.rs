@@ -36,7 +36,17 @@ pub(super) fn carry(reads: &[Read], private: bool) -> Result<Cargo, Vec<Problem>
         match tree {
             Ok(tree) => {
                 let (resource, field) = (resource.clone(), reading.field.to_owned());
-                carried.uses.push(CarriedUse { resource, field, tree: *tree });
+                let used = CarriedUse { resource, field, tree: *tree };
+                // A list can name a file several times.
+                if !carried
+                    .uses
+                    .iter()
+                    .rev()
+                    .take_while(|other| other.resource == used.resource)
+                    .any(|other| *other == used)
+                {
+                    carried.uses.push(used);
+                }
             }
             Err(why) => {
                 let message = format!("{resource} can't be deployed: `{}`: {why}", reading.field);

@@ -268,7 +268,8 @@ fn replace(value: &mut Json, old: &str, new: &str) -> bool {
             new.clone_into(text);
             true
         }
-        Json::Array(values) => values.iter_mut().fold(false, |is_there, value| replace(value, old, new) || is_there),
+        // It can be there several times.
+        Json::Array(values) => values.iter_mut().filter_map(|value| replace(value, old, new).then_some(())).count() > 0,
         _ => false,
     }
 }
