@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use mgmt::resource::{Keys, World};
 
 use crate::authority::Authority;
 use crate::server::Server;
@@ -69,6 +72,41 @@ fn on_this_host_alone_no_certificates_are_needed_and_the_environment_can_name_th
     program.args(["run", "-t", "0", "--hostname", "web2", "--tmp-prefix", "--yaml"]).arg(yaml);
     succeeds(&program.env("MGMT_SEEDS", server.url()).output().unwrap());
     assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "from web1");
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_host_is_alive_with_its_labels_as_long_as_it_runs() {
+    let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
+    let stop = dir.path().join("stop");
+    let wait = format!("while ! test -e {}; do sleep 0.05; done", stop.display());
+    let graph = format!("graph: g\nresources:\n  exec:\n  - {{name: wait, cmd: '{wait}', shell: /bin/sh}}\n");
+    let world = World::member(&server.world(), "test");
+    let alive = async || {
+        let found = world.get(vec![Keys::One("/mgmt/hosts/web1".to_owned())]).await.unwrap();
+        found.entries.values().next().map(|entry| String::from_utf8_lossy(&entry.value).into_owned())
+    };
+    let (at, url) = (dir.path().to_owned(), server.url());
+    let run = tokio::task::spawn_blocking(move || {
+        let options = ["-t", "0", "--seeds", &url, "--label", "role=web,zone=a", "--label", "n=1", "--alive-ttl", "5"];
+        mgmt(&at, "run", "web1", &graph, &options)
+    });
+    let labels = r#""labels":{"n":"1","role":"web","zone":"a"}"#;
+    let began = Instant::now();
+    while !alive().await.is_some_and(|host| host.contains(labels)) {
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", alive().await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    fs::write(&stop, "").unwrap();
+    succeeds(&run.await.unwrap());
+    assert_eq!(alive().await, None);
+    fails_to_parse(&mgmt(dir.path(), "run", "web1", "graph: g\n", &["--label", "role"]));
+}
+
+/// The command line is wrong.
+fn fails_to_parse(output: &Output) {
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && err.contains("`role` is no label: give NAME=VALUE"), "{output:?}");
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use mgmt::Engine;
 use mgmt::prelude::*;
+#[cfg(feature = "testing")]
+use mgmt::resource::{Keys, Member, Transaction, World, Write};
 
 use crate::server::Server;
 
@@ -58,4 +60,60 @@ async fn values_reach_other_hosts_grow_and_wait_for_etcd() {
     for engine in [reader, one, two] {
         engine.stop().await.unwrap();
     }
+}
+
+/// Each host has a connection of its own, as on another machine.
+#[cfg(feature = "testing")]
+#[derive(Debug)]
+struct EachItsOwn(String);
+
+#[cfg(feature = "testing")]
+impl World for EachItsOwn {
+    fn member(&self, host: &str) -> std::sync::Arc<dyn Member> {
+        mgmt::world::Etcd::new([self.0.as_str()]).member(host)
+    }
+}
+
+/// Asks etcd on a thread of its own: the caller may be in a runtime.
+#[cfg(feature = "testing")]
+fn ask<T: Send>(url: &str, question: impl AsyncFnOnce(std::sync::Arc<dyn Member>) -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(question(EachItsOwn(url.to_owned()).member("another")))
+        });
+        asked.join().unwrap()
+    })
+}
+
+#[cfg(feature = "testing")]
+#[test]
+#[ignore = "needs the program etcd"]
+fn a_value_keeps_the_laws_of_all_kinds() {
+    use mgmt::testing::laws::{self, Law, Subject};
+    let server = Server::start();
+    let url = server.url();
+    // Each trial has a key of its own.
+    let name = |dir: &Path| dir.to_str().unwrap().to_owned();
+    let key = move |dir: &Path| format!("/mgmt/values/{}", name(dir).replace('/', "%2F"));
+    let breaks = |write: Write| {
+        let url = url.clone();
+        move |dir: &Path| {
+            let transaction = Transaction { conditions: Vec::new(), writes: [(key(dir), write.clone())].into() };
+            let written = ask(&url, async |member| member.commit(transaction).await);
+            assert!(written.unwrap().is_some());
+        }
+    };
+    let observed = url.clone();
+    let kv = Subject::new(move |dir| Kv::new("k").key(name(dir)).value("1"))
+        .world(EachItsOwn(url.clone()))
+        .break_it(breaks(Write::Remove))
+        .break_it(breaks(Write::Put(b"2"[..].into(), None)))
+        .observe(move |dir| {
+            let keys = vec![Keys::One(key(dir))];
+            let found = ask(&observed, async |member| member.get(keys).await).unwrap();
+            format!("{:?}", found.entries.values().map(|entry| &entry.value).collect::<Vec<_>>())
+        });
+    let kept = laws::check(kv);
+    assert!(Law::ALL.iter().chain(&[Law::UndoRestores]).all(|law| kept.contains(law)), "{kept:?}");
 }
