@@ -13,6 +13,7 @@ use mgmt::graph::GraphConfig;
 use mgmt::prelude::*;
 use mgmt::resource::{
     BoxFuture, Keys, LeaseId, Limits, Member, Revision, Snapshot, Transaction, World as _, WorldError, WorldWatch,
+    Write,
 };
 use mgmt::world::Embedded;
 
@@ -324,6 +325,29 @@ async fn a_deploy_that_was_asleep_too_long_begins_again() {
         let now = others.show(None).await.unwrap();
         assert!(now.id == done.id && now.files.contents().len() == 2);
         nothing_is_left(&world, &others).await;
+    }
+}
+
+#[tokio::test]
+async fn a_deploy_whose_contents_were_removed_while_it_was_asleep_begins_again() {
+    for at in 1..6 {
+        let (world, dir) = (Embedded::new(), tempfile::tempdir().unwrap());
+        let (others, member) = (Deploys::new(&world, "other"), Small::new(&world, usize::MAX));
+        let asleep = world.clone();
+        *member.between.lock().unwrap() = Some((
+            at,
+            Box::pin(async move {
+                // Its lease ends, and another program, whose own deploy is in force already, still cleans.
+                expire(&asleep).await;
+                let writes = keys(&asleep, "/mgmt/blobs/").await.into_iter().map(|key| (key, Write::Remove)).collect();
+                let removal = Transaction { conditions: Vec::new(), writes };
+                asleep.member("other").commit(removal).await.unwrap();
+            }),
+        ));
+        let new = copying(dir.path(), &[("a", "two"), ("large", &"y".repeat(900_000))]);
+        let done = Deploys::of(member).publish(&new, &builtin_kinds(), &Publish::new()).await.unwrap();
+        assert_eq!(others.show(None).await.unwrap().id, done.id, "{at}");
+        all_is_there(&world, &others).await;
     }
 }
 
