@@ -54,7 +54,6 @@ impl<G: Gapi> Builder<G> {
         has_runtime()?;
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
         let prefix = self.options.prefix()?;
-        self.options.preparing.site.runs = true;
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
         let (given, path) = (self.options.prefix.clone(), prefix.path().to_owned());
         let Opened { journal, dirs, existing, records, found } =
@@ -131,6 +130,7 @@ impl<G: Gapi> Builder<G> {
     /// The part of a start that can fail after the prefix is locked.
     async fn begin(&mut self, prefix: &Prefix) -> Result<Prepared, EngineError> {
         self.options.preparing.take_part();
+        self.options.preparing.site.runs = true;
         let data = self.options.for_source(prefix.path());
         let config = first_graph(&mut self.gapi, data).await?;
         self.options.spare(self.gapi.files());
