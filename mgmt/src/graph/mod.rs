@@ -47,12 +47,14 @@ pub(crate) use deploy::{
     head_key, index_key, index_keys, indexed, is_name, is_there, part_count, pending_key, record_key, removals,
     turn_key, uploads,
 };
-pub(crate) use exchange::{
-    Awaited, ExportKey, ExportPlace, Offers, Taken, check_exchange, export_key, export_number, exporter_key,
-    exports_of, number_key, resolve, spoilers, wanted_keys,
-};
+#[cfg(feature = "cli")]
+pub(crate) use exchange::Awaited;
 pub use exchange::{AwaitedData, CollectData, EndData, ExportData};
 pub use exchange::{AwaitedEdge, Collect, Collected, End, Export, Exporting};
+pub(crate) use exchange::{
+    ExportKey, ExportPlace, Offers, Taken, check_exchange, export_key, export_number, exporter_key, exports_of,
+    number_key, resolve, spoilers, wanted_keys,
+};
 pub(crate) use former::Former;
 pub use grouping::{AutoGroups, GroupGraph, Grouping};
 pub use groups::Groups;
