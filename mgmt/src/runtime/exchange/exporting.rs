@@ -108,6 +108,15 @@ impl Exporting {
     }
 }
 
+/// Whether the exports of two graphs are the same. What they receive is compared by the resources that do.
+fn are_same(one: &[Export], other: &[Export]) -> bool {
+    let is_same = |(one, other): (&Export, &Export)| {
+        let same = one.vertex.is_same(&other.vertex) && one.vertex.meta == other.vertex.meta;
+        same && one.to == other.to && one.wired() == other.wired()
+    };
+    one.len() == other.len() && one.iter().zip(other).all(is_same)
+}
+
 /// Waits until the exports of the graph of that number are published with all that has been received, or that has
 /// failed; and until the host has collected its own, if it `follows`.
 async fn published(publications: Publications, graph: Option<u64>, follows: bool) -> Result<Option<AnyDrift>> {
@@ -193,7 +202,9 @@ impl AnyResource for Exporting {
         let Some(other) = other.as_any().downcast_ref::<Exporting>() else { return false };
         let is_same = match (&self.task, &other.task) {
             (Task::Receive(one), Task::Receive(two)) => one.same(&**two),
-            (Task::Publish { declared: one, .. }, Task::Publish { declared: two, .. }) => Arc::ptr_eq(one, two),
+            (Task::Publish { declared: one, .. }, Task::Publish { declared: two, .. }) => {
+                Arc::ptr_eq(one, two) || are_same(&one.exports, &two.exports)
+            }
             _ => false,
         };
         is_same && self.name == other.name
