@@ -148,11 +148,11 @@ fn what_others_remove_or_offer_is_noticed() {
 fn packages_that_change_while_apt_reads_them_are_looked_at_again() {
     let machine = Machine::with(&[Deb("mgt-a", "1", "")]);
     machine.graph(&format!("  - {{name: mgt-a, {OURS}}}\n"));
-    // What apt prints then, once.
+    // What apt prints then, once: to two questions that are asked together.
     let once = machine.path("/usr/local/bin/apt-cache");
     let status = "/var/lib/dpkg/status";
     let script = format!(
-        "#!/bin/sh\nrm -f $0; cp {status} {status}.x; mv {status}.x {status}\n\
+        "#!/bin/sh\nrm -f $0; cp {status} {status}.$$; mv {status}.$$ {status}\n\
          echo \"E: Cache is out of sync, can't x-ref a package file\" >&2; exit 100\n"
     );
     fs::write(&once, script).unwrap();
