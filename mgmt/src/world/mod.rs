@@ -1,5 +1,7 @@
 //! Between hosts: implementations of [`World`](crate::resource::World), the store that hosts share.
 
+#[cfg(test)]
+mod elastic;
 mod embedded;
 #[cfg(feature = "etcd")]
 mod etcd;
