@@ -12,6 +12,7 @@ use crate::cli::logs::Screen;
 use crate::cli::metrics;
 use crate::cli::options::RunOptions;
 use crate::cli::report::CommandError;
+use crate::cli::servers::Servers;
 use crate::cli::session::Session;
 use crate::cli::signals::{Ladder, Wanted};
 use crate::cli::stopping::{Stopped, stop};
@@ -21,6 +22,7 @@ use crate::cli::user_file;
 use crate::cli::view::View;
 use crate::gapi::Gapi;
 use crate::runtime::{Engine, EventKind, Events, Prefix, Status};
+use crate::sys::facts::hostname;
 
 /// The period at which the bar is redrawn, in a terminal and while something runs.
 const LOOK: Duration = Duration::from_millis(100);
@@ -59,6 +61,14 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     examine_files(options)?;
     let prefix = session.prefix(false)?;
     let mut builder = session.builder(prefix.path(), gapi)?;
+    // A start can be interrupted too: what was started is killed then.
+    let servers = tokio::select! {
+        servers = servers(session, &prefix) => servers?,
+        ending = ladder.first() => return Ok(ending.code()),
+    };
+    if let Some(servers) = &servers {
+        builder = builder.world(servers.world());
+    }
     if let Some(timeout) = options.converged_timeout.0 {
         builder = builder.converged_timeout(timeout).watch_late(timeout.is_zero());
     }
@@ -110,11 +120,26 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         view.event(&event.kind);
     }
     view.tell_waiting();
+    if let Some(servers) = servers {
+        // A second signal ends the wait for others.
+        tokio::select! {
+            () = servers.end() => {}
+            _ = ladder.first() => {}
+        }
+    }
     drop(prefix);
     match engine.ended().await {
         Err(error) if matches!(end, End::Ended) => Err(error.into()),
         _ => Ok(code),
     }
+}
+
+/// The servers of etcd that the run uses, and the one that it runs itself.
+async fn servers(session: &Session, prefix: &Prefix) -> Result<Option<Servers>, CommandError> {
+    let options = &session.options;
+    let host = options.hostname.clone().unwrap_or_else(hostname);
+    let is_noop = options.noop || options.alert_only;
+    Servers::start(&options.world, &host, prefix.path(), is_noop, prefix.is_temporary()).await
 }
 
 /// The exit code of a run that ends by itself.

@@ -78,6 +78,9 @@ pub enum ManagedError {
         /// What is wrong with it.
         why: String,
     },
+    /// Another program runs the server of this directory.
+    #[error("{} is in use by another program", .0.display())]
+    InUse(PathBuf),
     /// An earlier server of this host can't be ended.
     #[error("an etcd that an earlier run has started still has the data in {}, and does not end", .0.display())]
     Undead(PathBuf),

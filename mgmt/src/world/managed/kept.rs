@@ -1,9 +1,11 @@
 //! What this host remembers of its server and of the cluster, in a file below the prefix.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +16,16 @@ use crate::world::managed::error::ManagedError;
 use crate::world::managed::url::Addresses;
 
 const FILE: &str = "server.json";
+const LOCK: &str = "lock";
 const DATA: &str = "data";
 /// Where the data of a member goes that was removed from the cluster.
 const OLD_DATA: &str = "data.removed";
 /// The most addresses of servers that are remembered.
 const SERVERS_MAX: usize = 64;
+
+/// How long a program that has just ended may still hold the directory.
+const LOCK_MAX: Duration = Duration::from_secs(5);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 /// What is remembered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,12 +59,15 @@ pub(super) struct Initial {
 pub(super) struct Directory {
     path: PathBuf,
     kept: Kept,
+    /// No other program uses the directory as long as this is open.
+    _lock: File,
 }
 
 impl Directory {
-    /// Opens the directory, which is made if it is missing.
-    pub(super) fn open(path: &Path) -> Result<Directory, ManagedError> {
+    /// Opens the directory, which is made if it is missing, for this program alone.
+    pub(super) async fn open(path: &Path) -> Result<Directory, ManagedError> {
         let path = ours::make_dir(path)?;
+        let lock = lock(&path).await?;
         let file = path.join(FILE);
         let kept = match fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| ManagedError::File {
@@ -67,7 +77,7 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::default(),
             Err(error) => return Err(ManagedError::File { path: file, why: error.to_string() }),
         };
-        Ok(Directory { path, kept })
+        Ok(Directory { path, kept, _lock: lock })
     }
 
     pub(super) fn kept(&self) -> &Kept {
@@ -121,20 +131,40 @@ impl Directory {
     }
 }
 
+/// The kernel releases the lock however the program ends.
+async fn lock(dir: &Path) -> Result<File, ManagedError> {
+    let path = dir.join(LOCK);
+    let failed = |error: io::Error| ManagedError::File { path: path.clone(), why: error.to_string() };
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(failed)?;
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) if began.elapsed() > LOCK_MAX => {
+                return Err(ManagedError::InUse(dir.to_owned()));
+            }
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_LOOK).await,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_is_remembered_is_there_after_a_restart_and_removed_data_is_put_aside() {
+    #[tokio::test]
+    async fn what_is_remembered_is_there_after_a_restart_and_removed_data_is_put_aside() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("etcd");
-        let mut first = Directory::open(&path).unwrap();
+        let mut first = Directory::open(&path).await.unwrap();
         assert_eq!(*first.kept(), Kept::default());
         let initial = Initial { cluster: "a=https://a:1".to_owned(), is_new: true };
         first.keep(|kept| (kept.initial, kept.member) = (Some(initial), Some(u64::MAX))).unwrap();
         first.keep(|kept| kept.servers.extend((0..100).map(|n| format!("https://a:{n}")))).unwrap();
-        let mut second = Directory::open(&path).unwrap();
+        assert!(matches!(Directory::open(&path).await, Err(ManagedError::InUse(_))));
+        drop(first);
+        let mut second = Directory::open(&path).await.unwrap();
         assert_eq!((second.kept().member, second.kept().servers.len()), (Some(u64::MAX), SERVERS_MAX));
         for text in ["one", "two"] {
             fs::create_dir_all(second.data()).unwrap();
@@ -144,7 +174,8 @@ mod tests {
             assert_eq!(fs::read_to_string(path.join(OLD_DATA).join("member")).unwrap(), text);
         }
         second.put_data_aside().unwrap();
+        drop(second);
         fs::write(path.join(FILE), "{").unwrap();
-        assert!(Directory::open(&path).unwrap_err().to_string().contains("can't be understood"));
+        assert!(Directory::open(&path).await.unwrap_err().to_string().contains("can't be understood"));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::id::{key_part, text_of_key_part};
 use crate::resource::{Condition, Entry, Keys, LeaseId, Member, Transaction, World, WorldError, Write};
@@ -34,6 +34,8 @@ const START_PAUSE_MAX: Duration = Duration::from_secs(30);
 const WELL: Duration = Duration::from_secs(60);
 /// How long an etcd of an earlier run may take to end.
 const ORPHAN_GRACE: Duration = Duration::from_secs(5);
+/// How long the end may take to be made known to others.
+const REVOKED_MAX: Duration = Duration::from_secs(2);
 /// Letters of the name of a new cluster.
 const TOKEN_LETTERS: usize = 24;
 
@@ -77,6 +79,8 @@ pub(super) struct Runner {
     pub(super) world: Etcd,
     pub(super) member: Arc<dyn Member>,
     wishes: watch::Receiver<Wish>,
+    /// Where the servers are, for the program.
+    pub(super) servers: watch::Sender<Vec<String>>,
     child: Option<Child>,
     /// When the server may be started again, and the pause before the next start after that.
     again: (Instant, Duration),
@@ -96,12 +100,14 @@ pub(super) struct Runner {
 impl Runner {
     pub(super) fn new(settings: Managed, dir: Directory, world: Etcd, wishes: watch::Receiver<Wish>) -> Runner {
         let (member, now) = (world.member(&settings.host), Instant::now());
+        let servers = watch::Sender::new(world.addresses());
         Runner {
             settings,
             dir,
             world,
             member,
             wishes,
+            servers,
             child: None,
             again: (now, Duration::from_secs(1)),
             failing_since: None,
@@ -219,7 +225,7 @@ impl Runner {
         }
         if let Some(lease) = self.lease {
             // Others need not wait for its end. (Its server counts as missing from now on.)
-            let _ = self.member.revoke(lease.id).await;
+            let _ = timeout(REVOKED_MAX, self.member.revoke(lease.id)).await;
         }
         if let Some(child) = self.child.take() {
             child.stop().await;
@@ -298,6 +304,11 @@ impl Runner {
             kept.cluster = Some(members.cluster);
             kept.servers = known.iter().cloned().collect();
         })?;
+        self.servers.send_if_modified(|servers| {
+            let is_news = *servers != known;
+            known.clone_into(servers);
+            is_news
+        });
         let seeds = self.settings.seeds.iter().filter(|seed| !known.contains(seed)).cloned();
         let all: Vec<String> = known.iter().cloned().chain(seeds).collect();
         if !all.is_empty() {

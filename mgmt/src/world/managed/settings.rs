@@ -144,7 +144,7 @@ impl Managed {
     /// # Errors
     /// The addresses, the directory or the program can't be used, or the first server does not come up.
     pub async fn start(self) -> Result<ManagedEtcd, ManagedError> {
-        let mut dir = Directory::open(&self.dir)?;
+        let mut dir = Directory::open(&self.dir).await?;
         let serves = !self.wanted.server.is_empty();
         if serves {
             program::examine(&self.program).await?;
@@ -172,8 +172,9 @@ impl Managed {
         }
         let (wish, wishes) = watch::channel(Wish::Serve);
         let mut runner = Runner::new(self, dir, world.clone(), wishes);
+        let servers = runner.servers.subscribe();
         runner.begin(is_first).await?;
-        Ok(ManagedEtcd { world, wish, task: tokio::spawn(runner.run()) })
+        Ok(ManagedEtcd { world, servers, wish, task: tokio::spawn(runner.run()) })
     }
 }
 
@@ -215,6 +216,7 @@ fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), Manag
 #[derive(Debug)]
 pub struct ManagedEtcd {
     world: Etcd,
+    servers: watch::Receiver<Vec<String>>,
     wish: watch::Sender<Wish>,
     task: JoinHandle<()>,
 }
@@ -231,9 +233,10 @@ impl ManagedEtcd {
         self.world.clone()
     }
 
-    /// The addresses of the servers for clients, as far as they are known now.
-    pub fn addresses(&self) -> Vec<String> {
-        self.world.addresses()
+    /// The addresses of the servers for clients, as far as this host knows them now. Those that have not joined yet are
+    /// not among them.
+    pub fn servers(&self) -> Vec<String> {
+        self.servers.borrow().clone()
     }
 
     /// Sets how many servers there should be, at least 1.
