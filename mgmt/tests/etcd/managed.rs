@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mgmt::resource::{Keys, Transaction, World, Write};
-use mgmt::world::{Etcd, Managed, ManagedEtcd};
+use mgmt::world::{Etcd, Managed, ManagedError, ManagedEtcd};
+
+use crate::authority::Authority;
 
 const SOON: Duration = Duration::from_millis(100);
 
@@ -145,4 +147,53 @@ async fn one_that_leaves_is_replaced_first_and_a_dead_one_after_the_time_of_a_re
     }
     put_in_the_end(&web5.world(), "/mgmt/x", "of three again").await;
     assert_eq!(get(&web3.world(), "/mgmt/x").await.as_deref(), Some("of three again"));
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn servers_with_certificates_accept_hosts_with_certificates_alone() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let secured = |name: &str| {
+        let [ca, certificate, key] = authority.files(dir.path(), name);
+        host(dir.path(), name).server_urls(["https://127.0.0.1:0"]).tls(ca, certificate, key)
+    };
+    let web1 = secured("web1").ideal_cluster_size(2).start().await.unwrap();
+    let seeds = web1.servers();
+    assert!(seeds.iter().all(|url| url.starts_with("https://127.0.0.1:")), "{seeds:?}");
+    let web2 = secured("web2").seeds(seeds.clone()).start().await.unwrap();
+    until_servers(&[&web1, &web2], 2, Duration::from_secs(60)).await;
+    put_in_the_end(&web2.world(), "/mgmt/x", "sealed").await;
+    let [ca, certificate, key] = Authority::new().pem("web3");
+    let stranger = Etcd::new(seeds.clone()).tls(ca, certificate, key);
+    assert!(!put(&stranger, "/mgmt/x", "changed").await);
+    assert!(!put(&Etcd::new(seeds.iter().map(|url| url.replace("https", "http"))), "/mgmt/x", "changed").await);
+    assert_eq!(get(&web1.world(), "/mgmt/x").await.as_deref(), Some("sealed"));
+    // A host that has no certificates at all does not even try.
+    let without = host(dir.path(), "web3").server_urls(["https://127.0.0.1:0"]).start().await.unwrap_err();
+    assert!(matches!(without, ManagedError::NoCertificates(_)), "{without}");
+    // One of two stops: it leaves first, so that the other one continues.
+    web1.stop().await;
+    put_in_the_end(&web2.world(), "/mgmt/x", "alone").await;
+    until_servers(&[&web2], 1, Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_host_without_a_server_remembers_the_servers_and_two_programs_never_share_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let on_v6 = |name: &str| host(dir.path(), name).server_urls(["http://[::1]:0"]);
+    let web1 = on_v6("web1").start().await.unwrap();
+    assert!(web1.servers()[0].starts_with("http://[::1]:"), "{:?}", web1.servers());
+    let second = on_v6("web1").start().await.unwrap_err();
+    assert!(matches!(second, ManagedError::InUse(_)), "{second}");
+    assert!(put(&web1.world(), "/mgmt/x", "one").await);
+    // The seed is one of several, and the only one that lives.
+    let client = || Managed::new(dir.path().join("desk"), "desk");
+    let seeds = ["http://127.0.0.1:1".to_owned(), web1.servers()[0].clone()];
+    let desk = client().seeds(seeds).start().await.unwrap();
+    until_servers(&[&desk], 1, Duration::from_secs(20)).await;
+    desk.stop().await;
+    let desk = client().start().await.unwrap();
+    assert_eq!(get(&desk.world(), "/mgmt/x").await.as_deref(), Some("one"));
+    assert!(!dir.path().join("desk/data").exists());
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use crate::resource::{Condition, Keys, Member, Revision, Transaction, WorldError, Write};
-use crate::world::elastic::{Server, Snapshot, Step, elastic};
+use crate::world::elastic::{Change, Server, Snapshot, Step, elastic};
 use crate::world::etcd::{CHANGE_MAX, Health, Listed};
 use crate::world::managed::records::{CHANGE, ELECTION, SIZE, change_bytes};
 use crate::world::managed::runner::{Lease, Runner, Seen, host_of};
@@ -25,7 +25,9 @@ impl Runner {
     /// Takes part in the election, and does the next step if this host is elected.
     pub(super) async fn decide(&mut self, seen: &Seen, lease: Lease) -> Result<(), String> {
         let records = &seen.records;
-        self.is_busy = self.is_leaving || records.change.is_some();
+        let is_nominated =
+            matches!(&records.change, Some((Change::Join { host, .. }, _)) if *host == self.settings.host);
+        self.is_busy = self.is_leaving || is_nominated;
         if records.is_strange {
             return Err("a newer program is changing the servers: this one waits".to_owned());
         }
@@ -49,6 +51,7 @@ impl Runner {
             _ => None,
         };
         let Some(election) = election else { return Ok(()) };
+        self.is_busy |= records.change.is_some();
         let health = self.healths(&seen.members.all).await;
         for server in &mut snapshot.servers {
             server.is_healthy = health.contains_key(&server.id);
@@ -132,7 +135,7 @@ impl Runner {
             _ => Ok(()),
         };
         match done {
-            Ok(()) => tracing::info!(target: "mgmt", "the servers of etcd: {}", told(&step, &seen.members.all)),
+            Ok(()) => tracing::info!(target: "mgmt", "the servers of etcd: {}", in_words(&step, &seen.members.all)),
             // It is tried again: etcd refuses changes for some seconds after another one, or until data has arrived.
             Err(error) => tracing::debug!(target: "mgmt", "the servers of etcd: {step:?}: {error}"),
         }
@@ -159,7 +162,7 @@ fn server(member: &Listed) -> Server {
 }
 
 /// What was done, for people.
-fn told(step: &Step, members: &[Listed]) -> String {
+fn in_words(step: &Step, members: &[Listed]) -> String {
     let name = |id: &u64| {
         let member = members.iter().find(|member| member.id == *id);
         member.and_then(|member| host_of(&member.name)).unwrap_or_else(|| format!("{id:x}"))

@@ -8,6 +8,7 @@ mod log;
 mod program;
 mod records;
 mod runner;
+mod server;
 mod settings;
 mod url;
 

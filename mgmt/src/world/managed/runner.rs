@@ -9,13 +9,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::id::{key_part, text_of_key_part};
 use crate::resource::{Condition, Entry, Keys, LeaseId, Member, Transaction, World, WorldError, Write};
-use crate::sys::rng;
 use crate::world::elastic::{Change, Memory, Volunteer};
 use crate::world::etcd::{Etcd, Listed, Members};
 use crate::world::managed::child::Child;
 use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::{Directory, Initial};
-use crate::world::managed::program;
 use crate::world::managed::records::{PREFIX, Records, SIZE, volunteer_bytes, volunteer_key};
 use crate::world::managed::settings::Managed;
 use crate::world::managed::url::Addresses;
@@ -24,21 +22,16 @@ use crate::world::managed::url::Addresses;
 const LEASE: Duration = Duration::from_secs(15);
 /// How often the lease is renewed.
 const RENEWED: Duration = Duration::from_secs(4);
-/// The pause between two turns: while something changes, otherwise, and of a host that only follows the servers.
+/// The pause between two turns: while something changes, of a server, of a host that is ready to be one, and of one that
+/// only follows the servers.
 const SOON: Duration = Duration::from_millis(300);
-const LATER: Duration = Duration::from_secs(2);
+const SERVING: Duration = Duration::from_secs(2);
+const READY: Duration = Duration::from_secs(5);
 const FOLLOWING: Duration = Duration::from_secs(20);
-/// The longest pause before a server that ended is started again.
-const START_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// A server that runs for this long has started well. One that does not for this long is no member for others.
-const WELL: Duration = Duration::from_secs(60);
-/// How long an etcd of an earlier run may take to end.
-const ORPHAN_GRACE: Duration = Duration::from_secs(5);
+/// The pause of a server after something went wrong.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long the end may take to be made known to others.
 const REVOKED_MAX: Duration = Duration::from_secs(2);
-/// Letters of the name of a new cluster.
-const TOKEN_LETTERS: usize = 24;
-
 /// What the program wants of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
@@ -81,12 +74,14 @@ pub(super) struct Runner {
     wishes: watch::Receiver<Wish>,
     /// Where the servers are, for the program.
     pub(super) servers: watch::Sender<Vec<String>>,
-    child: Option<Child>,
+    pub(super) child: Option<Child>,
     /// When the server may be started again, and the pause before the next start after that.
-    again: (Instant, Duration),
-    failing_since: Option<Instant>,
+    pub(super) again: (Instant, Duration),
+    pub(super) failing_since: Option<Instant>,
     pub(super) is_leaving: bool,
     pub(super) lease: Option<Lease>,
+    /// The lease with which this host is known to others.
+    volunteered: Option<LeaseId>,
     pub(super) memory: Memory,
     pub(super) began: Instant,
     /// Something is under way.
@@ -113,6 +108,7 @@ impl Runner {
             failing_since: None,
             is_leaving: false,
             lease: None,
+            volunteered: None,
             memory: Memory::default(),
             began: now,
             is_busy: false,
@@ -126,79 +122,8 @@ impl Runner {
         self.dir.kept().addresses.as_ref().filter(|_| !self.settings.wanted.server.is_empty())
     }
 
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         key_part(&self.settings.host)
-    }
-
-    /// Starts the server that this host has had before, or the first one of a cluster.
-    pub(super) async fn begin(&mut self, is_first: bool) -> Result<(), ManagedError> {
-        let Some(own) = self.own().cloned() else { return Ok(()) };
-        if is_first {
-            let cluster = initial(&self.name(), &own.advertise_server);
-            let initial = Some(Initial { cluster, is_new: true });
-            self.dir.keep(|kept| (kept.initial, kept.member, kept.cluster) = (initial, None, None))?;
-        }
-        if self.dir.kept().initial.is_none() {
-            return Ok(());
-        }
-        self.start_child().await?;
-        let others = self.dir.kept().servers.iter().any(|server| !own.advertise_client.contains(server));
-        // With others it needs some of them, which may start later.
-        if others { Ok(()) } else { self.wait_until_it_answers(&own).await }
-    }
-
-    async fn wait_until_it_answers(&mut self, own: &Addresses) -> Result<(), ManagedError> {
-        let (began, after) = (Instant::now(), self.settings.start_max);
-        while let Some(child) = &self.child {
-            if let Some(health) = self.world.health(&own.advertise_client).await {
-                return self.dir.keep(|kept| kept.member = Some(health.id));
-            }
-            let last = child.last();
-            if let Some(how) = child.ended() {
-                return Err(ManagedError::Ended { how, last });
-            }
-            if began.elapsed() > after {
-                return Err(ManagedError::Silent { after, last });
-            }
-            sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
-    }
-
-    async fn start_child(&mut self) -> Result<(), ManagedError> {
-        if let Some(process) = self.dir.kept().process.clone().filter(|process| process.runs()) {
-            tracing::info!(target: "mgmt", "ending an etcd that an earlier run has left");
-            if !process.end(ORPHAN_GRACE).await {
-                return Err(ManagedError::Undead(self.dir.path().to_owned()));
-            }
-        }
-        let (Some(own), Some(initial)) = (self.own().cloned(), self.dir.kept().initial.clone()) else { return Ok(()) };
-        let token = rng::letters(TOKEN_LETTERS, "abcdefghijklmnopqrstuvwxyz")
-            .map_err(|error| ManagedError::File { path: self.dir.path().to_owned(), why: error.to_string() })?;
-        let data = self.dir.data();
-        let mut command = program::command(&self.settings.program)
-            .args(["--name", &self.name(), "--initial-cluster-token", &token])
-            .args(["--logger", "zap", "--log-outputs", "stdout", "--pre-vote"])
-            .args(["--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1h"])
-            .args(["--listen-client-urls", &own.client.join(","), "--listen-peer-urls", &own.server.join(",")])
-            .args(["--advertise-client-urls", &own.advertise_client.join(",")])
-            .args(["--initial-advertise-peer-urls", &own.advertise_server.join(",")])
-            .args(["--initial-cluster", &initial.cluster])
-            .args(["--initial-cluster-state", if initial.is_new { "new" } else { "existing" }])
-            .arg("--data-dir")
-            .arg(&data);
-        if let Some([authority, certificate, key]) = &self.settings.tls {
-            for prefix in ["", "peer-"] {
-                command = command.arg(format!("--{prefix}client-cert-auth"));
-                for (option, file) in [("trusted-ca-file", authority), ("cert-file", certificate), ("key-file", key)] {
-                    command = command.arg(format!("--{prefix}{option}")).arg(file);
-                }
-            }
-        }
-        let child = Child::start(command, self.dir.path()).await?;
-        let process = child.process.clone();
-        self.child = Some(child);
-        self.dir.keep(|kept| kept.process = process)
     }
 
     /// Runs until the program wants it to end.
@@ -214,8 +139,11 @@ impl Runner {
             let turn = self.turn().await;
             let pause = match &turn {
                 Ok(()) if self.own().is_none() => FOLLOWING,
-                Ok(()) if !self.is_busy => LATER,
-                _ => SOON,
+                Ok(()) if self.is_busy => SOON,
+                Ok(()) if self.dir.kept().initial.is_none() => READY,
+                Ok(()) => SERVING,
+                Err(_) if self.own().is_none() => READY,
+                Err(_) => AGAIN,
             };
             self.report(turn.err());
             tokio::select! {
@@ -252,31 +180,11 @@ impl Runner {
             return Ok(());
         }
         let lease = self.keep_lease().await.map_err(|error| error.to_string())?;
+        if let Some(other) = self.has_namesake(&seen, lease) {
+            return Err(other);
+        }
         self.volunteer(&seen, lease).await.map_err(|error| error.to_string())?;
         self.decide(&seen, lease).await
-    }
-
-    /// Starts the server again if it has ended.
-    async fn keep_running(&mut self) -> Result<(), ManagedError> {
-        if let Some(child) = &self.child {
-            if child.began.elapsed() > WELL {
-                (self.failing_since, self.again.1) = (None, Duration::from_secs(1));
-            }
-            let Some(how) = child.ended() else { return Ok(()) };
-            let last = child.last();
-            self.child = None;
-            self.failing_since.get_or_insert_with(Instant::now);
-            self.again = (Instant::now() + self.again.1, (self.again.1 * 2).min(START_PAUSE_MAX));
-            if last.iter().any(|line| line.contains("removed from the cluster")) {
-                tracing::info!(target: "mgmt", "this host was removed from the servers of etcd");
-                return self.dir.put_data_aside();
-            }
-            return Err(ManagedError::Ended { how, last });
-        }
-        match self.dir.kept().initial.is_some() && Instant::now() >= self.again.0 {
-            true => self.start_child().await,
-            false => Ok(()),
-        }
     }
 
     /// Reads the keys and then the members, which are no older.
@@ -375,12 +283,25 @@ impl Runner {
         self.lease.ok_or_else(|| WorldError::Unreachable("no lease".to_owned()))
     }
 
+    /// Whether another host has taken the place of this one since it became known to others.
+    fn has_namesake(&self, seen: &Seen, lease: Lease) -> Option<String> {
+        let taken = seen.entries.get(&volunteer_key(&self.settings.host))?.lease != Some(lease.id);
+        (taken && self.volunteered == Some(lease.id))
+            .then(|| format!("another host has the name {}, too: give each one a name of its own", self.settings.host))
+    }
+
     /// Lets others know what this host offers.
     async fn volunteer(&mut self, seen: &Seen, lease: Lease) -> Result<(), WorldError> {
+        self.publish(seen, lease).await?;
+        self.volunteered = Some(lease.id);
+        Ok(())
+    }
+
+    async fn publish(&self, seen: &Seen, lease: Lease) -> Result<(), WorldError> {
         let Some(own) = self.own() else { return Ok(()) };
         let (key, kept) = (volunteer_key(&self.settings.host), self.dir.kept());
         // A server that does not start for so long has lost its data, or can't use it.
-        let is_failing = self.failing_since.is_some_and(|since| since.elapsed() > WELL) && self.child.is_none();
+        let is_failing = self.fails();
         let id = kept.member.filter(|_| kept.initial.is_some() && !is_failing);
         let volunteer = Volunteer { peers: own.advertise_server.clone(), id, is_leaving: self.is_leaving };
         let value: Arc<[u8]> = volunteer_bytes(&volunteer).into();
@@ -436,7 +357,7 @@ impl Runner {
 }
 
 /// A member with its addresses, in the form of etcd.
-fn initial(name: &str, peers: &[String]) -> String {
+pub(super) fn initial(name: &str, peers: &[String]) -> String {
     peers.iter().map(|peer| format!("{name}={peer}")).collect::<Vec<_>>().join(",")
 }
 
