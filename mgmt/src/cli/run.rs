@@ -120,8 +120,8 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     }
 }
 
-/// The settings of the engine, and the servers of etcd that it uses, one of which may be this run's. `Err`: a signal has
-/// ended the start, which can take as long as etcd does; what was started is killed then.
+/// The settings of the engine, and the servers of etcd that it uses, one of which may be this run's. `Err`: a signal
+/// has ended the start, which can take as long as etcd does; what was started is killed then.
 async fn prepared<G: Gapi>(
     session: &Session,
     gapi: G,

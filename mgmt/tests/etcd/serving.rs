@@ -97,9 +97,9 @@ fn a_run_that_is_killed_leaves_no_server_and_the_next_one_has_its_data_and_ports
     let second = remembered(dir.path(), &first);
     assert_eq!((&second["addresses"], &second["member"]), (&first["addresses"], &first["member"]));
     let (etcd, guard) = (second["process"]["pid"].to_string(), guard_of(run.0.id()));
-    // A server that is not stopped too would end by itself when it writes to its log.
+    // etcd would end by itself when it writes to a log without a reader.
+    let readers = [1, 2].map(|number| fs::File::open(format!("/proc/{etcd}/fd/{number}")).unwrap());
     signal("-STOP", &guard);
-    signal("-STOP", &etcd);
     run.0.kill().unwrap();
     run.0.wait().unwrap();
     assert!(runs(&etcd));
@@ -112,6 +112,7 @@ fn a_run_that_is_killed_leaves_no_server_and_the_next_one_has_its_data_and_ports
     let third = remembered(dir.path(), &second);
     assert_eq!(third["addresses"], first["addresses"]);
     until_gone(&third["process"]["pid"].to_string());
+    drop(readers);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Decides what happens next to the servers of a cluster. A pure function of what is known; it never decides a step by
 //! which a cluster that can work would stop working.
 //!
-//! One change is under way at a time. It is recorded first (`Begin`), then made by etcd (`Add`, `Promote`, `Remove`), and
-//! then struck out (`End`), each by the host that holds the election key. If that host dies in between, the next one
-//! reads the record and completes the change. A request that etcd gets late, from a host that was elected before, is
-//! one that was recorded: to remove a member that is gone already does nothing, and so does to promote one; one more
+//! One change is under way at a time. It is recorded first (`Begin`), then made by etcd (`Add`, `Promote`, `Remove`),
+//! and then struck out (`End`), each by the host that holds the election key. If that host dies in between, the next
+//! one reads the record and completes the change. A request that etcd gets late, from a host that was elected before,
+//! is one that was recorded: to remove a member that is gone already does nothing, and so does to promote one; one more
 //! learner has no vote, and is removed.
 
 use std::fmt;

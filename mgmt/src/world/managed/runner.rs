@@ -22,8 +22,8 @@ use crate::world::managed::url::Addresses;
 const LEASE: Duration = Duration::from_secs(15);
 /// How often the lease is renewed.
 const RENEWED: Duration = Duration::from_secs(4);
-/// The pause between two turns: while something changes, of a server, of a host that is ready to be one, and of one that
-/// only follows the servers.
+/// The pause between two turns: while something changes, of a server, of a host that is ready to be one, and of one
+/// that only follows the servers.
 const SOON: Duration = Duration::from_millis(300);
 const SERVING: Duration = Duration::from_secs(2);
 const READY: Duration = Duration::from_secs(5);
