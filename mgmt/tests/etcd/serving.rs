@@ -99,12 +99,13 @@ fn a_run_that_is_killed_leaves_no_server_and_the_next_one_has_its_data_and_ports
     let (etcd, guard) = (second["process"]["pid"].to_string(), guard_of(run.0.id()));
     // etcd would end by itself when it writes to a log without a reader.
     let readers = [1, 2].map(|number| fs::File::open(format!("/proc/{etcd}/fd/{number}")).unwrap());
-    signal("-STOP", &guard);
+    // A run that is stopped does not replace what would end it.
+    signal("-STOP", &run.0.id().to_string());
+    signal("-KILL", &guard);
     run.0.kill().unwrap();
     run.0.wait().unwrap();
     assert!(runs(&etcd));
     let output = command(dir.path(), &["-t", "0"]).output().unwrap();
-    signal("-KILL", &guard);
     assert!(output.status.success(), "{output:?}");
     until_gone(&etcd);
     let err = String::from_utf8_lossy(&output.stderr);
