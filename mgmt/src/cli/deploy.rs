@@ -150,7 +150,7 @@ pub(crate) async fn deploy(
     let is_done = tokio::select! {
         is_done = waves::follow(&deploys, &id, screen) => is_done?,
         signal = ladder.first() => {
-            screen.complain(&format!("deploy {id} goes on without this program: `deploy show {id}` shows how far it is"));
+            screen.complain(&format!("deploy {id} continues without this program: `deploy show {id}` shows how far it is"));
             return Err(CommandError::Interrupted(signal));
         }
     };

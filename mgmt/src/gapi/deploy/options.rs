@@ -49,8 +49,8 @@ impl Waves {
         self
     }
 
-    /// The rollout ends when this many hosts have failed: a resource has failed for good, the graph can't converge, the
-    /// host refuses the deploy, or has not reached the goal in time. At least 1. Default: 1.
+    /// The rollout ends when this many hosts have failed: a resource has failed for good there, the host refuses the
+    /// deploy, or has not reached the goal in time. At least 1. Default: 1.
     pub fn stop_after_failed(mut self, hosts: u32) -> Waves {
         self.0.stop_after_failed = hosts.max(1);
         self

@@ -229,7 +229,8 @@ impl Rollout {
             return waits("it has not switched to the deploy yet");
         }
         let why = || reason(&host.obstacle().unwrap_or_else(|| "a resource has failed".to_owned()));
-        if state.hopeless || state.failed > 0 {
+        // One that can't converge may only wait for a cause that goes away.
+        if state.failed > 0 {
             return Fate::Failed(why());
         }
         match self.terms.goal {

@@ -99,6 +99,10 @@ impl Scene {
         }
     }
 
+    fn change(&mut self, n: u8, change: impl FnOnce(&mut OnHost)) {
+        self.hosts.get_mut(&format!("web{n}")).filter(|host| host.is_alive).map(change);
+    }
+
     /// A program replaces the rollout that it has seen, if no other one was faster.
     fn put(&mut self, next: Rollout, seen: u64) -> bool {
         if self.written != seen {
@@ -223,17 +227,14 @@ fn play(scene: &mut Scene, acts: Vec<Act>) {
     let mut looks: [Option<(u64, Scene)>; 3] = Default::default();
     for act in acts {
         let name = |n: u8| format!("web{n}");
-        let mut host = |n: u8, change: &dyn Fn(&mut OnHost)| {
-            scene.hosts.get_mut(&name(n)).filter(|host| host.is_alive).map(change);
-        };
         match act {
             Act::Switch(n) if scene.hosts.contains_key(&name(n)) => scene.switch(&name(n)),
             Act::Switch(_) => {}
-            Act::Converge(n) => host(n, &|host| host.converged = true),
-            Act::Fail(n) => host(n, &|host| host.failed = true),
-            Act::Recover(n) => host(n, &|host| host.failed = false),
-            Act::Refuse(n) => host(n, &|host| host.refuses = host.deploy != head("new")),
-            Act::Die(n) => host(n, &|host| host.is_alive = false),
+            Act::Converge(n) => scene.change(n, |host| host.converged = true),
+            Act::Fail(n) => scene.change(n, |host| host.failed = true),
+            Act::Recover(n) => scene.change(n, |host| host.failed = false),
+            Act::Refuse(n) => scene.change(n, |host| host.refuses = host.deploy != head("new")),
+            Act::Die(n) => scene.change(n, |host| host.is_alive = false),
             Act::Return(n) => {
                 _ = scene.hosts.get_mut(&name(n)).map(|host| (host.is_alive, host.converged) = (true, false))
             }

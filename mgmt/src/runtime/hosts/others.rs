@@ -123,3 +123,74 @@ pub(crate) async fn follow_others(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::{Entry, Revision, alive_key, state_key};
+
+    fn hosts(all: &[(&str, &str)]) -> Vec<ClusterHost> {
+        let entry = |text: &str| Entry { value: text.as_bytes().into(), written: Revision(1), lease: None };
+        let mut entries = BTreeMap::new();
+        for (name, state) in all {
+            entries.insert(alive_key(name), entry(r#"{"run": 1}"#));
+            entries.insert(state_key(name), entry(&format!(r#"{{"run": 1, {state}}}"#)));
+        }
+        cluster_hosts(&entries)
+    }
+
+    const GOOD: &str = r#""converged": true, "since": "a""#;
+    const BAD: &str = r#""hopeless": true"#;
+    const BUSY: &str = r#""converged": false"#;
+
+    fn why(verdict: &Others) -> &str {
+        match verdict {
+            Others::Converged => "",
+            Others::Moving(why) | Others::Stuck(why) => why,
+        }
+    }
+
+    #[test]
+    fn all_others_must_have_converged_for_the_timeout_without_interruption() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut watched = Watched::new(Duration::from_secs(5), start);
+        let mut judge = |at: u32, all: &[(&str, &str)]| watched.judge(start + second * at, "a", &hosts(all));
+        // This host does not count, whatever it reports.
+        let (verdict, due) = judge(0, &[("a", BUSY), ("b", GOOD), ("c", GOOD)]);
+        assert!(matches!(verdict, Others::Moving(_)) && due == Some(start + second * 5));
+        assert_eq!(judge(5, &[("a", BAD), ("b", GOOD), ("c", GOOD)]).0, Others::Converged);
+        // It has moved in between: it has converged at another time.
+        let moved = r#""converged": true, "since": "b""#;
+        assert_eq!(judge(6, &[("b", moved), ("c", GOOD)]).1, Some(start + second * 11));
+        // One that has gone changes nothing for those that are left.
+        assert!(matches!(judge(10, &[("b", moved)]).0, Others::Moving(_)));
+        assert_eq!(judge(11, &[("b", moved)]).0, Others::Converged);
+        let (verdict, due) = judge(12, &[("b", moved), ("c", BUSY), ("d", BAD), ("e", BAD)]);
+        assert_eq!((why(&verdict), due), ("c has not converged; and 2 more", None));
+        // None of those that are left can by itself.
+        let (verdict, due) = judge(13, &[("b", moved), ("d", BAD), ("e", BAD)]);
+        assert!(matches!(verdict, Others::Moving(_)) && due == Some(start + second * 17), "{verdict:?}");
+        let (verdict, _) = judge(17, &[("b", moved), ("d", BAD), ("e", BAD)]);
+        assert_eq!(verdict, Others::Stuck("d can't converge; and 1 more".to_owned()));
+    }
+
+    #[test]
+    fn the_time_without_the_world_does_not_count() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut watched = Watched::new(Duration::ZERO, start);
+        let all = hosts(&[("b", GOOD)]);
+        assert!(matches!(watched.judge(start, "a", &all).0, Others::Moving(_)), "at least for a second");
+        assert_eq!(watched.judge(start + second, "a", &all).0, Others::Converged);
+        let (verdict, due) = watched.judge_away(start + second * 2);
+        assert!(matches!(verdict, Others::Moving(_)) && due == Some(start + second * 2 + READ_MAX));
+        assert!(matches!(watched.judge_away(start + second * 2 + READ_MAX).0, Others::Stuck(_)));
+        let back = start + second * 10;
+        assert!(matches!(watched.judge(back, "a", &all).0, Others::Moving(_)));
+        assert_eq!(watched.judge(back + second, "a", &all).0, Others::Converged);
+        // Without any other host there is nothing to wait for.
+        assert_eq!(
+            Watched::new(Duration::ZERO, start).judge(start + second, "a", &hosts(&[("a", BUSY)])).0,
+            Others::Converged
+        );
+    }
+}
