@@ -54,7 +54,7 @@ impl<G: Gapi> Builder<G> {
     pub async fn start(mut self) -> Result<Engine, EngineError> {
         has_runtime()?;
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
-        self.options.preparing.site.begin_run()?;
+        self.options.preparing.site.begin_run(self.options.converged_timeout)?;
         let prefix = self.options.prefix()?;
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
         let (given, path) = (self.options.prefix.clone(), prefix.path().to_owned());
@@ -73,7 +73,7 @@ impl<G: Gapi> Builder<G> {
             core.forget_absent(clock::today(), existing);
         }
         let (converged, exit_code) = (core.converged.subscribe(), core.exit_code.subscribe());
-        let events = self.options.events;
+        let (events, site) = (self.options.events, self.options.preparing.site.clone());
         let (reloads, reloads_in) = mpsc::unbounded_channel();
         let ((ended, has_ended), (quit, quits)) = (watch::channel(None), watch::channel(None));
         let handle = Engine {
@@ -88,10 +88,8 @@ impl<G: Gapi> Builder<G> {
                 preparing: self.options.preparing.clone(),
             }),
         };
-        let site = (&self.options.preparing, self.options.converged_timeout);
-        let publishing = exchange::begin(site, &core, &requests, &quits);
+        let publishing = exchange::begin(&self.options.preparing, &core, &requests, &quits);
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
-        let site = preparing.site.clone();
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
         drop(requests);

@@ -17,8 +17,12 @@ const CHARS_MAX: usize = 300;
 /// How far the other hosts have got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Others {
+    /// The world has not answered yet.
+    Unknown,
     /// All have converged, for the timeout.
     Converged,
+    /// All have converged, and the timeout is not over.
+    Settling,
     /// Some have not, for this reason.
     Moving(String),
     /// None of those that have not converged can by itself, or the world is away, for this reason.
@@ -29,7 +33,9 @@ impl Others {
     /// Why they have not converged.
     fn obstacle(&self) -> Option<&str> {
         match self {
+            Others::Unknown => Some("the state of the other hosts is not known yet"),
             Others::Converged => None,
+            Others::Settling => Some("the other hosts have converged only just now"),
             Others::Moving(why) | Others::Stuck(why) => Some(why),
         }
     }
@@ -48,6 +54,8 @@ pub(crate) struct Outlook {
     is_hopeless: bool,
     /// How often the graph of this engine has converged, and has ceased to.
     turns: u64,
+    /// That this engine waits for others is logged.
+    is_logged: bool,
     /// The last report has named a resource.
     has_troubles: bool,
     /// Counts what may change the report of this host; `None`: no report is wanted.
@@ -58,12 +66,13 @@ impl Outlook {
     /// `counts_all`: the other hosts count. `reports`: other hosts see the state of this one.
     pub(crate) fn new(counts_all: bool, reports: bool) -> Outlook {
         Outlook {
-            others: counts_all.then(|| Others::Moving("the state of the other hosts is not known yet".to_owned())),
+            others: counts_all.then_some(Others::Unknown),
             is_own_converged: false,
             is_own_hopeless: false,
             is_converged: false,
             is_hopeless: false,
             turns: 0,
+            is_logged: false,
             has_troubles: false,
             news: reports.then(|| watch::Sender::new(0)),
         }
@@ -154,6 +163,14 @@ impl Core {
     fn review_outlook(&mut self) {
         let Outlook { is_own_converged, is_own_hopeless, .. } = self.outlook;
         let converged = is_own_converged && self.outlook.obstacle().is_none();
+        if let Some(Others::Moving(why) | Others::Stuck(why)) = &self.outlook.others
+            && is_own_converged
+            && !self.outlook.is_logged
+        {
+            tracing::info!(target: "mgmt", "this host has converged, and waits for others: {why}");
+            self.outlook.is_logged = true;
+        }
+        self.outlook.is_logged &= !converged;
         let hopeless = is_own_hopeless || is_own_converged && self.outlook.is_stuck();
         if std::mem::replace(&mut self.outlook.is_hopeless, hopeless) != hopeless {
             self.emit(if hopeless { EventKind::Hopeless } else { EventKind::Hopeful });

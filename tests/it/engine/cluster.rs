@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mgmt::Engine;
 use mgmt::gapi::{Cluster, ClusterStatus};
 use mgmt::prelude::*;
-use mgmt::resource::{ClusterHost, Condition, HostState, Keys, Member as _, Transaction, World as _, Write};
+use mgmt::resource::{ClusterHost, Condition, HostState, Keys, Transaction, World as _, Write};
 use mgmt::runtime::{Builder, EventKind};
 use mgmt::world::Embedded;
 

@@ -111,9 +111,16 @@ impl Site {
         list.iter().find(|deploy| deploy.in_force).unwrap().id.to_string()
     }
 
-    async fn end(self) {
-        for engine in self.engines.into_values() {
-            engine.stop().await.unwrap();
+    /// Ends a host, also if it waits for a gate.
+    async fn stop(&mut self, host: &str) {
+        let engine = self.engines.remove(host).unwrap();
+        engine.cancel();
+        engine.ended().await.unwrap();
+    }
+
+    async fn end(mut self) {
+        while let Some(host) = self.engines.keys().next().cloned() {
+            self.stop(&host).await;
         }
     }
 }
@@ -138,7 +145,7 @@ async fn each_wave_waits_until_the_one_before_has_converged() {
     let refused = site.deploys.publish(&site.graph("other"), &builtin_kinds(), &Publish::new()).await.unwrap_err();
     assert!(matches!(&refused, DeployError::UnderWay { to, wave: 1, waves: 3 } if *to == second.id), "{refused}");
     // A host that starts again keeps what it has, and one that comes later gets the one before.
-    site.engines.remove("web2").unwrap().stop().await.unwrap();
+    site.stop("web2").await;
     site.start("web2", builtin_kinds()).await;
     site.start("web5", builtin_kinds()).await;
     until("all are back", || async { site.has().await.len() == 5 }).await;

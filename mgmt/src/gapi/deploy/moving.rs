@@ -112,7 +112,7 @@ fn tell(rollout: &Rollout) {
     }
 }
 
-/// How long this host waits before its next look, among so many.
+/// How long this host waits before its next look, with this many hosts alive.
 fn pause(hosts: usize) -> Duration {
     let others = u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
     // Without random numbers all hosts wait for the same time, which only costs load.

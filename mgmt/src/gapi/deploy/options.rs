@@ -11,13 +11,14 @@ const KEEP: usize = 20;
 /// The default of `Waves::timeout`.
 const WAVE_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How a deploy reaches the hosts in waves: the next wave begins only when all hosts of the ones before have reached the
-/// goal. The last wave must be [`Wave::All`].
+/// How a deploy reaches the hosts in waves: the next wave begins only when all hosts of the ones before have reached
+/// the goal. The last wave must be [`Wave::All`].
 ///
 /// ```
 /// use mgmt::gapi::{Publish, Waves};
 /// use mgmt::graph::Wave;
-/// let waves = Waves::new().then(Wave::Hosts(vec!["web1".to_owned()])).then(Wave::Percent(10)).then(Wave::All).revert(true);
+/// let first = Wave::Hosts(vec!["web1".to_owned()]);
+/// let waves = Waves::new().then(first).then(Wave::Percent(10)).then(Wave::All).revert(true);
 /// # drop(Publish::new().waves(waves));
 /// ```
 #[derive(Clone, Debug)]
@@ -56,8 +57,8 @@ impl Waves {
         self
     }
 
-    /// Whether all hosts return to the deploy before when the rollout ends in this way. Default: false: the hosts of the
-    /// waves so far keep the new one.
+    /// Whether all hosts return to the deploy before when the rollout ends in this way. Default: false: the hosts of
+    /// the waves so far keep the new one.
     pub fn revert(mut self, revert: bool) -> Waves {
         self.0.revert = revert;
         self

@@ -1,6 +1,6 @@
 //! Deploys in waves: which hosts get a deploy first, and when the next ones do. The state of a rollout is in the world
-//! (`/mgmt/deploys/rollout`); a pure function of it and of what hosts report makes the next one, so any host can move it
-//! on, and the death of the program that has begun it changes nothing.
+//! (`/mgmt/deploys/rollout`); a pure function of it and of what hosts report makes the next one, so any host can move
+//! it on, and the death of the program that has begun it changes nothing.
 //!
 //! While it runs, the deploy before stays in force (`/mgmt/deploys/head`): hosts of the waves so far have the new one,
 //! all others the one before. With the end of the last wave, the new one is in force.
@@ -273,8 +273,8 @@ impl Rollout {
     }
 
     /// The rollout that must take the place of this one; `None`: it is right. `head`: the deploy in force. `hosts`:
-    /// those that are alive. `waited`: for how long the caller has seen this rollout as it is, by its own clock, so that
-    /// clocks that differ do no harm.
+    /// those that are alive. `waited`: for how long the caller has seen this rollout as it is, by its own clock, so
+    /// that clocks that differ do no harm.
     pub(crate) fn next(&self, head: Option<&Head>, hosts: &[ClusterHost], waited: Duration) -> Option<Rollout> {
         if self.stage != Stage::Running {
             return None;

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 
 use crate::graph::Head;
 use crate::graph::deploy::rollout::{Fate, Rollout, Stage, Terms, Wave, WaveGoal, target, wrong_waves};
@@ -223,7 +225,19 @@ fn some_terms() -> impl Strategy<Value = Terms> {
     )
 }
 
-fn play(scene: &mut Scene, acts: Vec<Act>) {
+/// Makes the next rollout of what a program has seen; `waited`: for how long.
+type Step = fn(&Scene, Duration) -> Option<Rollout>;
+
+fn next(known: &Scene, waited: Duration) -> Option<Rollout> {
+    let mut all = seen(&known.hosts);
+    let next = known.rollout.next(Some(&known.head), &all, waited);
+    // Whatever the order in which a program knows them, all agree.
+    all.reverse();
+    assert_eq!(next, known.rollout.next(Some(&known.head), &all, waited));
+    next
+}
+
+fn play(scene: &mut Scene, acts: Vec<Act>, step: Step, is_careful: bool) {
     let mut looks: [Option<(u64, Scene)>; 3] = Default::default();
     for act in acts {
         let name = |n: u8| format!("web{n}");
@@ -243,14 +257,11 @@ fn play(scene: &mut Scene, acts: Vec<Act>) {
             Act::Move(n, is_late) => {
                 let Some((written, known)) = &looks[usize::from(n)] else { continue };
                 let waited = if is_late { LATE } else { IN_TIME };
-                let mut all = seen(&known.hosts);
-                let next = known.rollout.next(Some(&known.head), &all, waited);
-                // Whatever the order in which a program knows them, all agree.
-                all.reverse();
-                assert_eq!(next, known.rollout.next(Some(&known.head), &all, waited));
+                let next = step(known, waited);
                 let Some(next) = next else { continue };
                 is_right(&known.rollout, &next, &known.hosts, is_late);
-                scene.put(next, *written);
+                let written = if is_careful { *written } else { scene.written };
+                scene.put(next, written);
             }
         }
         // No host has the new deploy that was in no wave so far, unless all hosts have gone back meanwhile.
@@ -270,7 +281,7 @@ proptest! {
     fn a_wave_begins_when_the_hosts_of_the_last_one_are_done_and_a_failed_one_ends_it(
         count in 1..6u8, terms in some_terms(), acts in prop::collection::vec(act(), 0..200)
     ) {
-        play(&mut Scene::new(count, terms), acts);
+        play(&mut Scene::new(count, terms), acts, next, true);
     }
 
     #[test]
@@ -278,7 +289,7 @@ proptest! {
         count in 1..6u8, terms in some_terms(), acts in prop::collection::vec(act(), 0..100)
     ) {
         let mut scene = Scene::new(count, terms);
-        play(&mut scene, acts);
+        play(&mut scene, acts, next, true);
         for _ in 0..20 {
             let names: Vec<String> = scene.hosts.keys().cloned().collect();
             for name in names {
@@ -302,6 +313,66 @@ proptest! {
             Stage::Reverted => prop_assert_eq!(with_new, 0),
             Stage::Stopped => {}
         }
+    }
+}
+
+/// What would be wrong, in each case with whether a program replaces only what it has seen.
+const MUTANTS: &[(&str, bool, Step)] = &[
+    ("it does not wait until hosts are done", true, |known, waited| {
+        let mut known = known.clone();
+        for (name, host) in &mut known.hosts {
+            if known.rollout.includes(name) && !host.failed {
+                (host.deploy, host.converged, host.is_alive) = (head("new"), true, true);
+            }
+        }
+        next(&known, waited)
+    }),
+    ("it does not see failed hosts", true, |known, waited| {
+        let mut known = known.clone();
+        known.hosts.values_mut().for_each(|host| host.failed = false);
+        next(&known, waited)
+    }),
+    ("it stops at the first failed host, whatever was permitted", true, |known, waited| {
+        let mut known = known.clone();
+        let permitted = std::mem::replace(&mut known.rollout.terms.stop_after_failed, 1);
+        let mut next = next(&known, waited)?;
+        next.terms.stop_after_failed = permitted;
+        Some(next)
+    }),
+    ("it adds all hosts to each wave", true, |known, waited| {
+        let mut next = next(known, waited)?;
+        if next.stage == Stage::Running {
+            next.hosts[known.rollout.wave + 1] = known.hosts.keys().cloned().collect();
+        }
+        Some(next)
+    }),
+    ("it never goes back", true, |known, waited| {
+        let mut next = next(known, waited)?;
+        next.stage = if next.stage == Stage::Reverted { Stage::Stopped } else { next.stage };
+        Some(next)
+    }),
+    ("it ends with the first wave", true, |known, waited| {
+        let mut next = next(known, waited)?;
+        if next.stage == Stage::Running {
+            (next.stage, next.wave) = (Stage::Done, known.rollout.wave);
+            next.hosts.pop();
+        }
+        Some(next)
+    }),
+    ("it replaces what another program has written", false, next),
+];
+
+#[test]
+fn each_mutant_is_caught() {
+    let schedule = (1..6u8, some_terms(), prop::collection::vec(act(), 0..200));
+    for (what, is_careful, step) in MUTANTS {
+        let mut runner = TestRunner::deterministic();
+        let is_caught = (0..2000).any(|_| {
+            let (count, terms, acts) = schedule.new_tree(&mut runner).unwrap().current();
+            let play = move || play(&mut Scene::new(count, terms), acts, *step, *is_careful);
+            std::panic::catch_unwind(play).is_err()
+        });
+        assert!(is_caught, "{what}");
     }
 }
 

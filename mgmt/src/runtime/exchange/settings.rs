@@ -47,6 +47,8 @@ pub(crate) struct Site {
     pub(crate) runs: bool,
     /// The engine has converged only when all other hosts have, too.
     pub(crate) counts_all: bool,
+    /// For how long they must have.
+    converged_timeout: Duration,
     /// What was read last: it holds as long as the world can't be reached.
     known: Arc<Mutex<Snapshot>>,
 }
@@ -64,6 +66,7 @@ impl Default for Site {
             publications: Publications::default(),
             runs: false,
             counts_all: false,
+            converged_timeout: Duration::ZERO,
             known: Arc::default(),
         }
     }
@@ -97,7 +100,7 @@ impl Site {
     }
 
     /// An engine runs here from now on.
-    pub(crate) fn begin_run(&mut self) -> Result<(), EngineError> {
+    pub(crate) fn begin_run(&mut self, converged_timeout: Duration) -> Result<(), EngineError> {
         if self.counts_all && self.world.is_none() {
             let why = "the convergence of all hosts counts (`--cluster`), and there is no world to see them in: give \
                        the engine one (`Builder::world`, `--seeds`)";
@@ -105,7 +108,7 @@ impl Site {
         }
         // Without random numbers, what an earlier run of this host has left may be taken for its state.
         self.living.run = rng::number().unwrap_or_default();
-        self.runs = true;
+        (self.runs, self.converged_timeout) = (true, converged_timeout);
         Ok(())
     }
 
@@ -201,7 +204,7 @@ impl<G: Gapi> Builder<G> {
 /// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the tasks that publish
 /// exports, keep this host alive and report its state, which may take a moment longer.
 pub(crate) fn begin(
-    (preparing, converged_timeout): (&Preparing, Duration),
+    preparing: &Preparing,
     core: &Core,
     requests: &mpsc::UnboundedSender<Request>,
     quits: &watch::Receiver<Option<()>>,
@@ -215,7 +218,7 @@ pub(crate) fn begin(
     let follow = follow_exports(Arc::clone(member), preparing.clone(), requests.clone(), in_force.subscribe());
     tokio::spawn(until(quits.clone(), follow));
     if preparing.site.counts_all {
-        let others = follow_others(Arc::clone(member), converged_timeout, requests.clone());
+        let others = follow_others(Arc::clone(member), preparing.site.converged_timeout, requests.clone());
         tokio::spawn(until(quits.clone(), others));
     }
     let Some(news) = core.outlook.news() else { return [const { None }; 3] };

@@ -26,13 +26,15 @@ struct Watched {
     /// What they have last reported of their convergence, and since when.
     last: BTreeMap<String, (u64, bool, bool, String)>,
     since: Instant,
+    /// The world has answered.
+    is_known: bool,
     /// Since when the world is away.
     away: Option<Instant>,
 }
 
 impl Watched {
     fn new(timeout: Duration, now: Instant) -> Watched {
-        Watched { timeout: timeout.max(HOLD), last: BTreeMap::new(), since: now, away: None }
+        Watched { timeout: timeout.max(HOLD), last: BTreeMap::new(), since: now, is_known: false, away: None }
     }
 
     /// The verdict on what is known now, and when another look is due.
@@ -46,6 +48,7 @@ impl Watched {
         // A host that has ended does not count any more, and changes nothing for those that are left.
         let is_news = seen.iter().any(|(name, state)| self.last.get(name) != Some(state));
         let was_away = self.away.take().is_some();
+        self.is_known = true;
         if is_news || was_away {
             self.since = now;
         }
@@ -55,7 +58,7 @@ impl Watched {
         let stuck = |other: &&&ClusterHost| other.state.as_ref().is_some_and(|state| state.hopeless);
         match obstacles.split_first() {
             None if now >= over => (Others::Converged, None),
-            None => (Others::Moving("the other hosts have converged only just now".to_owned()), Some(over)),
+            None => (Others::Settling, Some(over)),
             Some((first, rest)) => {
                 let more = match rest.len() {
                     0 => String::new(),
@@ -75,7 +78,11 @@ impl Watched {
     fn judge_away(&mut self, now: Instant) -> (Others, Option<Instant>) {
         let why = "the world can't be reached, so the state of the other hosts is not known".to_owned();
         let over = *self.away.get_or_insert(now) + self.timeout.max(READ_MAX);
-        if now >= over { (Others::Stuck(why), None) } else { (Others::Moving(why), Some(over)) }
+        match (now >= over, self.is_known) {
+            (true, _) => (Others::Stuck(why), None),
+            (false, true) => (Others::Moving(why), Some(over)),
+            (false, false) => (Others::Unknown, Some(over)),
+        }
     }
 }
 
@@ -145,7 +152,7 @@ mod tests {
 
     fn why(verdict: &Others) -> &str {
         match verdict {
-            Others::Converged => "",
+            Others::Unknown | Others::Converged | Others::Settling => "",
             Others::Moving(why) | Others::Stuck(why) => why,
         }
     }
@@ -157,13 +164,13 @@ mod tests {
         let mut judge = |at: u32, all: &[(&str, &str)]| watched.judge(start + second * at, "a", &hosts(all));
         // This host does not count, whatever it reports.
         let (verdict, due) = judge(0, &[("a", BUSY), ("b", GOOD), ("c", GOOD)]);
-        assert!(matches!(verdict, Others::Moving(_)) && due == Some(start + second * 5));
+        assert_eq!((verdict, due), (Others::Settling, Some(start + second * 5)));
         assert_eq!(judge(5, &[("a", BAD), ("b", GOOD), ("c", GOOD)]).0, Others::Converged);
         // It has moved in between: it has converged at another time.
         let moved = r#""converged": true, "since": "b""#;
         assert_eq!(judge(6, &[("b", moved), ("c", GOOD)]).1, Some(start + second * 11));
         // One that has gone changes nothing for those that are left.
-        assert!(matches!(judge(10, &[("b", moved)]).0, Others::Moving(_)));
+        assert_eq!(judge(10, &[("b", moved)]).0, Others::Settling);
         assert_eq!(judge(11, &[("b", moved)]).0, Others::Converged);
         let (verdict, due) = judge(12, &[("b", moved), ("c", BUSY), ("d", BAD), ("e", BAD)]);
         assert_eq!((why(&verdict), due), ("c has not converged; and 2 more", None));
@@ -179,14 +186,15 @@ mod tests {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut watched = Watched::new(Duration::ZERO, start);
         let all = hosts(&[("b", GOOD)]);
-        assert!(matches!(watched.judge(start, "a", &all).0, Others::Moving(_)), "at least for a second");
+        assert_eq!(watched.judge(start, "a", &all).0, Others::Settling, "at least for a second");
         assert_eq!(watched.judge(start + second, "a", &all).0, Others::Converged);
         let (verdict, due) = watched.judge_away(start + second * 2);
         assert!(matches!(verdict, Others::Moving(_)) && due == Some(start + second * 2 + READ_MAX));
         assert!(matches!(watched.judge_away(start + second * 2 + READ_MAX).0, Others::Stuck(_)));
         let back = start + second * 10;
-        assert!(matches!(watched.judge(back, "a", &all).0, Others::Moving(_)));
+        assert_eq!(watched.judge(back, "a", &all).0, Others::Settling);
         assert_eq!(watched.judge(back + second, "a", &all).0, Others::Converged);
+        assert_eq!(Watched::new(Duration::ZERO, start).judge_away(start).0, Others::Unknown, "at a start");
         // Without any other host there is nothing to wait for.
         assert_eq!(
             Watched::new(Duration::ZERO, start).judge(start + second, "a", &hosts(&[("a", BUSY)])).0,
