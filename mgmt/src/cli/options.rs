@@ -190,7 +190,7 @@ pub enum Command {
     },
     /// Publish the graph, for all hosts that run with --deploy
     #[command(defer(help::deploy))]
-    Deploy(DeployOptions),
+    Deploy(Box<DeployOptions>),
     /// Show the hosts of the world
     #[command(defer(help::cluster))]
     Cluster {

@@ -203,11 +203,8 @@ impl Core {
         let short = |text: &str| shortened(&in_one_line(text), CHARS_MAX);
         let trouble = |(_, node, state, error): (u8, _, &str, Option<&String>)| {
             let error = error.or(self.journal_problem.as_ref()).map_or("without a reason", String::as_str);
-            let mut trouble = HostTrouble::default();
-            trouble.resource = short(&self.running.id(node).to_string());
-            state.clone_into(&mut trouble.state);
-            trouble.error = short(error);
-            trouble
+            let resource = short(&self.running.id(node).to_string());
+            HostTrouble { resource, state: state.to_owned(), error: short(error) }
         };
         let troubles: Vec<HostTrouble> = troubles.into_iter().map(trouble).collect();
         let failed = self.scheduler.failed();

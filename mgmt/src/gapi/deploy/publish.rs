@@ -108,7 +108,7 @@ struct Unfinished {
 
 /// The end of an attempt.
 enum Attempt {
-    Done(DeployId, Option<Rollout>),
+    Done(DeployId),
     /// Another program was faster, or the lease has ended.
     Raced,
 }
@@ -202,7 +202,7 @@ impl Deploys {
             if publish.dry {
                 return deployed(head.id, record, true, rollout);
             }
-            if let Attempt::Done(id, rollout) = self.attempt(&state, &record, &parcel, rollout).await? {
+            if let Attempt::Done(id) = self.attempt(&state, &record, &parcel, rollout.as_ref()).await? {
                 if let Err(error) = self.clean(publish.keep).await {
                     tracing::warn!(target: "mgmt", "what is no longer needed in the world stays until the next deploy: {error}");
                 }
@@ -218,7 +218,7 @@ impl Deploys {
         state: &DeployState,
         record: &Deploy,
         parcel: &Parcel,
-        rollout: Option<Rollout>,
+        rollout: Option<&Rollout>,
     ) -> Result<Attempt, DeployError> {
         let mut unfinished = self.begin(parcel).await?;
         let outcome = self.finish(&mut unfinished, state, (record, rollout), parcel).await;
@@ -248,7 +248,7 @@ impl Deploys {
         &self,
         unfinished: &mut Unfinished,
         state: &DeployState,
-        (record, rollout): (&Deploy, Option<Rollout>),
+        (record, rollout): (&Deploy, Option<&Rollout>),
         parcel: &Parcel,
     ) -> Result<Attempt, DeployError> {
         // Read after the registration: what is there now stays.
@@ -277,7 +277,7 @@ impl Deploys {
             (record_key(&head.id), Write::Put(bytes.into(), None)),
             (unfinished.condition.key.clone(), Write::Remove),
         ]);
-        match &rollout {
+        match rollout {
             Some(rollout) => _ = writes.insert(rollout_key(), Write::Put(rollout.bytes().into(), None)),
             None => {
                 writes.insert(head_key(), Write::Put(head.bytes().into(), None));
@@ -286,11 +286,11 @@ impl Deploys {
         }
         let conditions = vec![unfinished.condition.clone(), state.same_head(), state.same_rollout()];
         match self.member.commit(Transaction { conditions, writes }).await {
-            Ok(Some(_)) => Ok(Attempt::Done(head.id, rollout)),
+            Ok(Some(_)) => Ok(Attempt::Done(head.id)),
             Ok(None) => Ok(Attempt::Raced),
             Err(error @ WorldError::Unreachable(_)) => match self.state().await {
                 // The record comes with what lets it count.
-                Ok(now) if now.list.contains_key(&head.id) => Ok(Attempt::Done(head.id, rollout)),
+                Ok(now) if now.list.contains_key(&head.id) => Ok(Attempt::Done(head.id)),
                 // It may still be on its way.
                 _ => Err(DeployError::Unknown { id: head.id, error }),
             },

@@ -33,9 +33,7 @@ pub(crate) struct Reporting {
 impl Reporting {
     /// Runs until the engine `quits`, and then removes the report.
     pub(crate) async fn run(mut self, mut quits: watch::Receiver<Option<()>>) {
-        let mut first = HostState::default();
-        first.run = self.living.run;
-        first.since = rfc3339(wall());
+        let first = HostState { run: self.living.run, since: rfc3339(wall()), ..HostState::default() };
         let state = watch::Sender::new(bytes(&first));
         let key = state_key(self.member.host());
         let hold = Hold::new(Arc::clone(&self.member), key, self.living.ttl, "reporting the state of this host");
@@ -107,13 +105,18 @@ impl Reporting {
 
 fn stated(report: &HostReport, follows: Option<FollowedDeploy>) -> HostState {
     let HostReport { graph, generation, converged, hopeless, turns: _, resources, failed, waiting, troubles } = report;
-    let mut state = HostState::default();
-    state.graph.clone_from(graph);
-    state.troubles.clone_from(troubles);
-    (state.generation, state.converged, state.hopeless) = (*generation, *converged, *hopeless);
-    (state.resources, state.failed, state.waiting) = (*resources, *failed, *waiting);
-    state.follows = follows;
-    state
+    HostState {
+        graph: graph.clone(),
+        generation: *generation,
+        follows,
+        converged: *converged,
+        hopeless: *hopeless,
+        resources: *resources,
+        failed: *failed,
+        waiting: *waiting,
+        troubles: troubles.clone(),
+        ..HostState::default()
+    }
 }
 
 fn bytes(state: &HostState) -> Arc<[u8]> {
