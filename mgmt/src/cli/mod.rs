@@ -9,6 +9,7 @@ mod ask;
 mod bar;
 mod capture;
 mod chosen;
+mod cluster;
 mod colour;
 mod command_line;
 mod commands;
@@ -43,11 +44,13 @@ mod unit;
 mod usage;
 mod user_file;
 mod view;
+mod waves;
 mod world;
 
 pub use app::{App, main};
 pub use ask::{Asking, EventsOptions, StatusOptions, WhyOptions};
 pub use capture::CaptureOptions;
+pub use cluster::ClusterCommand;
 pub use convert::to_rust;
 pub use deploy::{DeployCommand, DeployOptions, PublishOptions};
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
@@ -56,4 +59,5 @@ pub use setup::Svc;
 #[cfg(feature = "yaml")]
 pub use stock::stock;
 pub use usage::parse;
+pub use waves::{Goal, WaveOptions};
 pub use world::{Seeds, WorldOptions};

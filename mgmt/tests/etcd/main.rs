@@ -2,6 +2,8 @@
 
 mod authority;
 #[cfg(all(feature = "cli", feature = "yaml"))]
+mod cluster;
+#[cfg(all(feature = "cli", feature = "yaml"))]
 mod deploys;
 mod large;
 #[cfg(all(feature = "cli", feature = "yaml"))]
