@@ -31,6 +31,7 @@ mod prefix;
 mod repeats;
 mod report;
 mod run;
+mod servers;
 mod session;
 mod setup;
 mod signals;
@@ -55,6 +56,7 @@ pub use convert::to_rust;
 pub use deploy::{DeployCommand, DeployOptions, PublishOptions};
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
 pub use prefix::default_prefix;
+pub use servers::ServerOptions;
 pub use setup::Svc;
 #[cfg(feature = "yaml")]
 pub use stock::stock;

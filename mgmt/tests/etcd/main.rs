@@ -6,10 +6,13 @@ mod cluster;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod deploys;
 mod large;
+mod managed;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;
 mod schedules;
 mod server;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+mod serving;
 mod tls;
 mod values;
 
