@@ -67,8 +67,7 @@ fn seen(hosts: &BTreeMap<String, OnHost>) -> Vec<ClusterHost> {
         }
         follows.deploy = Some(host.deploy.id.to_string());
         if host.refuses {
-            let mut refused = RefusedDeploy::default();
-            refused.deploy = head("new").id.to_string();
+            let refused = RefusedDeploy { deploy: head("new").id.to_string(), ..RefusedDeploy::default() };
             follows.refused = Some(refused);
         }
         state.follows = Some(follows);
