@@ -12,4 +12,4 @@ pub mod spaces;
 pub use archive::archive;
 pub use booted::{Booted, inside};
 pub use desk::{Act, Desk, Gate, Op};
-pub use run::{Run, within};
+pub use run::{Run, a_while, until, within};

@@ -119,8 +119,13 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
         return Err(wrong("--deploy runs what was deployed: leave out --yaml, --command and --puppet"));
     }
     if needs_graph && !has_source && !stock.run.deploy {
-        let missing = "no graph: give one with --yaml FILE, with --command LINE (a program that prints YAML), with \
-                       --puppet, or with --deploy (the one that was deployed)";
+        let publishes = matches!(stock.command, Some(StockCommand::Common(Command::Deploy(_))));
+        let last = match publishes {
+            true => "or with --puppet",
+            false => "with --puppet, or with --deploy (the one that was deployed)",
+        };
+        let missing =
+            format!("no graph: give one with --yaml FILE, with --command LINE (a program that prints YAML), {last}");
         return Err(Stock::command().error(clap::error::ErrorKind::MissingRequiredArgument, missing));
     }
     if source.puppet.is_none() && source.puppet_conf.is_some() {

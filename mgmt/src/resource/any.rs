@@ -53,7 +53,8 @@ impl fmt::Debug for AnyDrift {
     }
 }
 
-/// A resource of any kind. Implemented for all types that implement [`Converge`].
+/// A resource of any kind. Implemented for all types that implement [`Converge`]. The default methods are those of one
+/// that owns nothing, is related to nothing, and is never woken.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` derives `Resource`, but does not implement `Converge`",
     label = "this kind has no `impl Converge`",
@@ -66,9 +67,15 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn name(&self) -> &str;
     /// See [`Converge::validate`]. Problems of fields that will be received are left out; a panic of the kind is a
     /// problem too.
-    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem>;
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        let _ = known;
+        Vec::new()
+    }
     /// See [`Converge::uids`]. Empty if that panics: `validate` reports the panic.
-    fn uids(&self, known: &Known<'_>) -> Vec<Uid>;
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        let _ = known;
+        Vec::new()
+    }
     /// The type of the resource, as Rust names it.
     fn type_name(&self) -> &'static str {
         type_name::<Self>()
@@ -84,9 +91,15 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
         true
     }
     /// See [`Converge::clears`]. Empty if that panics: `validate` reports the panic.
-    fn clears(&self, known: &Known<'_>) -> Vec<PathBuf>;
+    fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        let _ = known;
+        Vec::new()
+    }
     /// See [`Converge::copies`]. Empty if that panics: `validate` reports the panic.
-    fn copies(&self, known: &Known<'_>) -> Vec<PathBuf>;
+    fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        let _ = known;
+        Vec::new()
+    }
     /// See [`Converge::reads`]. Empty if that panics: `validate` reports the panic.
     fn reads(&self, known: &Known<'_>) -> Vec<Reading> {
         let _ = known;
@@ -106,9 +119,15 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
         Vec::new()
     }
     /// See [`Converge::provides`]. Empty if that panics: `validate` reports the panic.
-    fn provides(&self, known: &Known<'_>) -> Vec<Uid>;
+    fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
+        let _ = known;
+        Vec::new()
+    }
     /// See [`Converge::needs`]. Empty if that panics: `validate` reports the panic.
-    fn needs(&self, known: &Known<'_>) -> Vec<Need>;
+    fn needs(&self, known: &Known<'_>) -> Vec<Need> {
+        let _ = known;
+        Vec::new()
+    }
     /// See [`Converge::STANDS_ALONE`].
     fn stands_alone(&self) -> bool {
         true
@@ -135,7 +154,10 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
     /// See [`Converge::watch`]. A failed watch if that panics.
-    fn watch(&self, cx: &WatchCx) -> Watch;
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        let _ = cx;
+        Watch::none()
+    }
     /// The same resource with received values set; `None` if one is of another type.
     fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>>;
     /// The same resource with these fields at their defaults; fields without a default keep their values. `None`: the

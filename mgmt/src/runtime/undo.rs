@@ -11,8 +11,8 @@ use crate::graph::{Prepared, Vertex};
 use crate::id::{Node, ResourceId};
 use crate::plan::PlanUndo;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, FieldProblem, FieldValue, Found, Head, Identify,
-    Kind, KindSpec, Known, Need, Origin, Record, Records, Result, Uid, UndoSettings, Undone, Watch, WatchCx,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, FieldValue, Found, Head, Identify, Kind, KindSpec,
+    Known, Origin, Record, Records, Result, Uid, UndoSettings, Undone,
 };
 use crate::runtime::builder::Settings;
 use crate::runtime::core::Core;
@@ -346,28 +346,8 @@ impl AnyResource for Left {
         &self.name
     }
 
-    fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
-        Vec::new()
-    }
-
     fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
         self.owns.clone()
-    }
-
-    fn clears(&self, _: &Known<'_>) -> Vec<std::path::PathBuf> {
-        Vec::new()
-    }
-
-    fn copies(&self, _: &Known<'_>) -> Vec<std::path::PathBuf> {
-        Vec::new()
-    }
-
-    fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
-        Vec::new()
-    }
-
-    fn needs(&self, _: &Known<'_>) -> Vec<Need> {
-        Vec::new()
     }
 
     fn same(&self, _: &dyn AnyResource) -> bool {
@@ -380,10 +360,6 @@ impl AnyResource for Left {
 
     fn apply(self: Arc<Self>, _: ApplyCx, _: AnyDrift) -> BoxFuture<Result<()>> {
         Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn watch(&self, _: &WatchCx) -> Watch {
-        Watch::none()
     }
 
     fn with_received(&self, _: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>> {

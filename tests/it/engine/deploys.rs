@@ -12,23 +12,17 @@ use mgmt::runtime::{Builder, EngineError, EventKind};
 use mgmt::world::Embedded;
 use mgmt::{Engine, graph::GraphConfig};
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..1000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not within ten seconds: {what}");
-}
-
-/// A moment in which a change that must not happen would happen.
-async fn a_while() {
-    tokio::time::sleep(Duration::from_millis(200)).await;
-}
+use crate::kit::{a_while, until};
 
 fn text(path: impl AsRef<Path>) -> String {
     fs::read_to_string(path).unwrap_or_default()
+}
+
+/// A graph with one file that is a copy of another one, which a deploy carries.
+fn with_source(path: &Path, source: &Path) -> GraphConfig {
+    let mut g = Graph::new("site");
+    g.add(File::new(path.to_str().unwrap()).source(source.to_str().unwrap()));
+    g.finish().unwrap()
 }
 
 /// A graph with one file.
@@ -159,9 +153,7 @@ async fn without_the_world_the_last_deploy_stays_also_after_a_restart() {
     let (world, dir, prefix) = (Embedded::new(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (source, path) = (dir.path().join("source"), dir.path().join("kept"));
     fs::write(&source, "carried").unwrap();
-    let mut g = Graph::new("site");
-    g.add(File::new(path.to_str().unwrap()).source(source.to_str().unwrap()));
-    let graph = g.finish().unwrap();
+    let graph = with_source(&path, &source);
     let deploys = Deploys::new(&world, "desk");
     publish(&deploys, &graph).await;
     fs::remove_file(&source).unwrap();
@@ -202,9 +194,7 @@ async fn a_changed_copy_of_a_file_is_made_again() {
     let (world, dir, prefix) = (Embedded::new(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (source, path) = (dir.path().join("source"), dir.path().join("kept"));
     fs::write(&source, "carried").unwrap();
-    let mut g = Graph::new("site");
-    g.add(File::new(path.to_str().unwrap()).source(source.to_str().unwrap()));
-    publish(&Deploys::new(&world, "desk"), &g.finish().unwrap()).await;
+    publish(&Deploys::new(&world, "desk"), &with_source(&path, &source)).await;
     for change in ["other", "more"] {
         let engine = follower(&world, "web1", prefix.path()).start().await.unwrap();
         until("it is in force", || text(&path) == "carried").await;
@@ -403,9 +393,7 @@ async fn a_plan_compares_with_the_carried_files_and_leaves_nothing_behind() {
     let (world, dir, prefix) = (Embedded::new(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (source, path) = (dir.path().join("source"), dir.path().join("kept"));
     fs::write(&source, "carried").unwrap();
-    let mut g = Graph::new("site");
-    g.add(File::new(path.to_str().unwrap()).source(source.to_str().unwrap()));
-    publish(&Deploys::new(&world, "desk"), &g.finish().unwrap()).await;
+    publish(&Deploys::new(&world, "desk"), &with_source(&path, &source)).await;
     fs::remove_file(&source).unwrap();
     let plan = follower(&world, "web1", prefix.path()).plan().await.unwrap();
     assert!(!plan.is_empty() && !plan.has_failed(), "{plan}");

@@ -9,30 +9,15 @@ use mgmt::runtime::EventKind;
 use mgmt::world::Embedded;
 use mgmt::{Engine, graph::GraphConfig};
 
-use crate::kit::within;
+use crate::kit::{a_while, until, within};
 
 fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..1000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not within ten seconds: {what}");
-}
-
 /// How many transactions have changed exports.
 fn published(world: &Embedded) -> usize {
     world.transactions("/mgmt/export")
-}
-
-/// A moment in which a change that must not happen would happen.
-async fn a_while() {
-    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 /// A graph that exports these files with these contents.

@@ -8,22 +8,10 @@ use mgmt::resource::{Keys, World};
 use mgmt::runtime::Builder;
 use mgmt::world::Embedded;
 
+use crate::kit::{a_while, until};
+
 /// The time of leases: the shortest one.
 const TTL: Duration = Duration::from_secs(1);
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..1000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not within ten seconds: {what}");
-}
-
-async fn a_while() {
-    tokio::time::sleep(Duration::from_millis(200)).await;
-}
 
 fn host(world: &Embedded, name: &str) -> Builder {
     Engine::builder().world(world.clone()).hostname(name).alive_ttl(TTL)

@@ -11,20 +11,12 @@ use mgmt::prelude::*;
 use mgmt::resource::Chosen;
 use mgmt::world::Embedded;
 
+use crate::kit::until;
+
 /// The time of leases: the shortest one.
 const TTL: Duration = Duration::from_secs(1);
 
 type Known = Arc<Mutex<BTreeMap<String, Chosen>>>;
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..1500 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not within 15 seconds: {what}");
-}
 
 /// A host that takes part in the schedule `job`, and notes what it knows of it.
 async fn host(world: &Embedded, name: &str, pick: u32, persist: bool, known: &Known) -> Engine {

@@ -13,24 +13,10 @@ use mgmt::resource::{Keys, Transaction, World, Write};
 use mgmt::runtime::EventKind;
 use mgmt::world::Embedded;
 
-use crate::kit::within;
+use crate::kit::{a_while, until, within};
 
 fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..1000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("not within ten seconds: {what}");
-}
-
-async fn a_while() {
-    tokio::time::sleep(Duration::from_millis(200)).await;
 }
 
 /// As another program writes it.

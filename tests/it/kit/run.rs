@@ -9,6 +9,21 @@ use mgmt::runtime::{Builder, Event, EventKind, Events, Operation, Standing};
 /// Nothing here takes that long on any machine: also not on one processor that eight such programs share.
 pub const LONG: Duration = Duration::from_secs(300);
 
+/// Waits until something holds.
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
+    let all = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LONG, all).await.unwrap_or_else(|_| panic!("it never comes: {what}"));
+}
+
+/// A moment in which a change that must not happen would happen.
+pub async fn a_while() {
+    tokio::time::sleep(Duration::from_millis(200)).await;
+}
+
 /// What is awaited comes.
 pub async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(LONG, future).await.expect("it never comes")

@@ -5,7 +5,6 @@ use std::any::{Any, TypeId};
 #[cfg(feature = "cli")]
 use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::{Schema, SchemaGenerator};
@@ -16,9 +15,8 @@ use crate::gapi::yaml::elsewhere::ELSEWHERE;
 use crate::graph::GraphConfig;
 use crate::id::ResourceId;
 use crate::resource::{
-    Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldSpec,
-    FieldValue, Format, Identify, Inline, KindSpec, Known, Need, OutputSpec, Result, Reversal, SECRET_PLACEHOLDER, Uid,
-    Watch, WatchCx,
+    Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldSpec, FieldValue, Format,
+    Identify, Inline, KindSpec, OutputSpec, Result, Reversal, SECRET_PLACEHOLDER,
 };
 
 /// A resource of a kind that this build lacks.
@@ -85,30 +83,6 @@ impl AnyResource for Absent {
         &self.name
     }
 
-    fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
-        Vec::new()
-    }
-
-    fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
-        Vec::new()
-    }
-
-    fn copies(&self, _: &Known<'_>) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn clears(&self, _: &Known<'_>) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
-        Vec::new()
-    }
-
-    fn needs(&self, _: &Known<'_>) -> Vec<Need> {
-        Vec::new()
-    }
-
     fn same(&self, other: &dyn AnyResource) -> bool {
         other.derived().downcast_ref::<Absent>().is_some_and(|other| {
             self.spec.kind == other.spec.kind && self.name == other.name && self.fields == other.fields
@@ -121,10 +95,6 @@ impl AnyResource for Absent {
 
     fn apply(self: Arc<Self>, _: ApplyCx, _: AnyDrift) -> BoxFuture<Result<()>> {
         self.error()
-    }
-
-    fn watch(&self, _: &WatchCx) -> Watch {
-        Watch::none()
     }
 
     fn with_received(&self, _: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>> {

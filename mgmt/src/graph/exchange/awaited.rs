@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -10,8 +9,8 @@ use serde_json::{Map, Value as Json};
 use crate::graph::config::{GraphConfig, Vertex};
 use crate::id::ResourceId;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldValue, Identify, KindSpec,
-    Known, Need, Obstacle, ObstacleKind, Origin, Result, Uid, Watch, WatchCx,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldValue, Identify, KindSpec, Obstacle,
+    ObstacleKind, Origin, Result,
 };
 
 /// Stands for a resource until that is collected, and takes its place then. What receives from it waits.
@@ -78,30 +77,6 @@ impl AnyResource for Awaited {
         &self.name
     }
 
-    fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
-        Vec::new()
-    }
-
-    fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
-        Vec::new()
-    }
-
-    fn clears(&self, _: &Known<'_>) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn copies(&self, _: &Known<'_>) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
-        Vec::new()
-    }
-
-    fn needs(&self, _: &Known<'_>) -> Vec<Need> {
-        Vec::new()
-    }
-
     fn same(&self, other: &dyn AnyResource) -> bool {
         let other = other.as_any().downcast_ref::<Awaited>();
         other.is_some_and(|other| (&self.id, self.is_there) == (&other.id, other.is_there))
@@ -117,10 +92,6 @@ impl AnyResource for Awaited {
 
     fn apply(self: Arc<Self>, _: ApplyCx, _: AnyDrift) -> BoxFuture<Result<()>> {
         Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn watch(&self, _: &WatchCx) -> Watch {
-        Watch::none()
     }
 
     fn with_received(&self, _: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>> {

@@ -4,7 +4,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -13,7 +12,7 @@ use crate::graph::{Edge, Export, GraphConfig, Link, Vertex};
 use crate::id::{ResourceId, shortened};
 use crate::resource::{
     AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Error, FieldProblem, FieldValue, Identify,
-    KindSpec, Known, Need, Obstacle, ObstacleKind, Origin, Result, Uid, Watch, WatchCx, WatchEvent,
+    KindSpec, Known, Obstacle, ObstacleKind, Origin, Result, Watch, WatchCx, WatchEvent,
 };
 use crate::runtime::exchange::publications::{Publications, Stand, export_name};
 
@@ -176,26 +175,6 @@ impl AnyResource for Exporting {
             Task::Receive(resource) => resource.validate(known),
             Task::Publish { .. } => Vec::new(),
         }
-    }
-
-    fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
-        Vec::new()
-    }
-
-    fn clears(&self, _: &Known<'_>) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn copies(&self, _: &Known<'_>) -> Vec<PathBuf> {
-        Vec::new()
-    }
-
-    fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
-        Vec::new()
-    }
-
-    fn needs(&self, _: &Known<'_>) -> Vec<Need> {
-        Vec::new()
     }
 
     fn same(&self, other: &dyn AnyResource) -> bool {
