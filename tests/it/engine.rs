@@ -3,6 +3,7 @@
 mod again;
 mod alerts;
 mod archives;
+mod cluster;
 mod control;
 mod culprits;
 mod debts;
@@ -46,6 +47,7 @@ mod together;
 mod trees;
 mod values;
 mod waiting;
+mod waves;
 mod world;
 mod world_hosts;
 mod world_schedule;

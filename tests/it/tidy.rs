@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, u8, &[&str])] = &[
     ("journal", 2, &["id", "sys"]),
     ("graph", 3, &["id", "dag", "resource"]),
     ("resources", 3, &["id", "sys", "resource"]),
-    ("world", 3, &["resource"]),
+    ("world", 3, &["id", "sys", "resource"]),
     ("gapi", 4, &["id", "sys", "resource", "graph", "resources"]),
     ("plan", 4, &["id", "resource"]),
     ("runtime", 5, &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "gapi", "plan"]),

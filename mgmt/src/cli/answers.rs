@@ -39,7 +39,11 @@ pub(crate) fn engine_line(engine: &EngineReport, palette: Palette) -> String {
     let failed = if *failed > 0 { format!(", {failed} failed") } else { String::new() };
     let (name, up) = (crate::id::in_one_line(&engine.graph), span(engine.up));
     let aside = format!("graph {}, process {}, running for {up}", engine.generation, engine.pid);
-    format!("{name}: {state}, {settled} of {resources} settled{failed} ({aside})\n")
+    let others = match &engine.cluster {
+        Some(why) => format!("  other hosts: {}\n", crate::id::in_one_line(why)),
+        None => String::new(),
+    };
+    format!("{name}: {state}, {settled} of {resources} settled{failed} ({aside})\n{others}")
 }
 
 /// The state of a resource in words.

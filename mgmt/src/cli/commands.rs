@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
 use crate::cli::capture::capture;
+use crate::cli::cluster::cluster;
 use crate::cli::deploy::deploy;
 use crate::cli::exit::{ABSENT, FAILED, PENDING};
 use crate::cli::options::{Command, GraphFormat, LogFormat, Setup};
@@ -67,6 +68,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Check { json } => check(session, gapi, json, &screen).await,
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
             Command::Deploy(options) => deploy(session, gapi, &options, &screen).await,
+            Command::Cluster { what } => cluster(session, &what).await,
             Command::Capture(options) => capture(session, gapi, &options).await,
             Command::Ask(asking) => ask::execute(session, asking).await,
             Command::Schema => {
@@ -121,6 +123,7 @@ fn is_json(command: &Command) -> bool {
         Command::Plan { json } | Command::Check { json } => *json,
         Command::Ask(asking) => asking.is_json(),
         Command::Deploy(options) => options.is_json(),
+        Command::Cluster { what } => what.is_json(),
         _ => false,
     }
 }

@@ -1,5 +1,6 @@
 //! The command `deploy`: publishes the graph to the world, and shows and reverts what was published.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,13 +10,15 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use crate::cli::exit::FAILED;
 use crate::cli::help;
 use crate::cli::logs::Screen;
 use crate::cli::report::{CommandError, problem, show_warnings};
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
-use crate::gapi::{DeployDetails, DeployError, Deployed, Deploys, Gapi, ListedDeploy, Publish};
-use crate::graph::{CarriedEntry, Deploy, DeployId, ResourceChange};
+use crate::cli::waves::{self, WaveOptions};
+use crate::gapi::{DeployDetails, DeployError, Deployed, Deploys, Gapi, ListedDeploy, Publish, RolloutView};
+use crate::graph::{CarriedEntry, Deploy, DeployId, Fate, ResourceChange, Stage};
 use crate::id::{ResourceId, Role, in_json, in_one_line, shortened};
 use crate::sys::clock::rfc3339;
 use crate::sys::facts::hostname;
@@ -54,6 +57,9 @@ pub struct PublishOptions {
     /// How many deploys the world keeps; default: 20
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: Option<u32>,
+    /// In waves.
+    #[command(flatten)]
+    pub waves: WaveOptions,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -102,7 +108,7 @@ impl DeployOptions {
 
 impl PublishOptions {
     fn how(&self, session: &Session) -> Publish {
-        let mut how = Publish::new().force(self.force).dry(session.options.noop);
+        let mut how = self.waves.apply(Publish::new().force(self.force).dry(session.options.noop));
         if let Some(message) = &self.message {
             how = how.message(message);
         }
@@ -134,11 +140,34 @@ pub(crate) async fn deploy(
         return Err(CommandError::Other(why.to_owned()));
     }
     let mut ladder = Ladder::new()?;
-    let text = tokio::select! {
-        text = answer(session, gapi, options, screen) => text?,
+    let (text, rollout) = tokio::select! {
+        answer = answer(session, gapi, options, screen) => answer?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
-    print(&text).map(|()| ExitCode::SUCCESS)
+    print(&text)?;
+    let Some(id) = rollout else { return Ok(ExitCode::SUCCESS) };
+    let deploys = deploys(session)?;
+    let is_done = tokio::select! {
+        is_done = waves::follow(&deploys, &id, screen) => is_done?,
+        signal = ladder.first() => {
+            screen.complain(&format!("deploy {id} continues without this program: `deploy show {id}` shows how far it is"));
+            return Err(CommandError::Interrupted(signal));
+        }
+    };
+    Ok(if is_done { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+fn deploys(session: &Session) -> Result<Deploys, CommandError> {
+    let world = session.options.world.world()?.or_else(|| session.world.clone()).ok_or(DeployError::NoWorld)?;
+    let host = session.options.hostname.clone().unwrap_or_else(hostname);
+    Ok(Deploys::new(&world, &host))
+}
+
+/// The ID of what was published, if its waves must be waited for.
+fn awaited(session: &Session, published: &Deployed, publish: &PublishOptions) -> Option<DeployId> {
+    let is_running = published.rollout.as_ref().is_some_and(|rollout| rollout.stage == Stage::Running);
+    let waits = is_running && !publish.waves.no_wait && !session.options.noop;
+    waits.then(|| published.id.clone())
 }
 
 async fn answer(
@@ -146,12 +175,7 @@ async fn answer(
     gapi: impl Gapi,
     options: &DeployOptions,
     screen: &Screen,
-) -> Result<String, CommandError> {
-    let deploys = || {
-        let world = session.options.world.world()?.or_else(|| session.world.clone()).ok_or(DeployError::NoWorld)?;
-        let host = session.options.hostname.clone().unwrap_or_else(hostname);
-        Ok::<_, CommandError>(Deploys::new(&world, &host))
-    };
+) -> Result<(String, Option<DeployId>), CommandError> {
     match &options.what {
         None => {
             let mut how = options.publish.how(session).private(options.private);
@@ -163,19 +187,31 @@ async fn answer(
             let warnings = session.warnings.take();
             show_warnings(&warnings, session.options.log, screen);
             let warnings: Json = warnings.iter().map(problem).collect();
-            shown(session, &published, options.publish.json, warnings)
+            let text = shown(session, &published, options.publish.json, warnings)?;
+            Ok((text, awaited(session, &published, &options.publish)))
         }
         Some(DeployCommand::List { json }) => {
-            let all = deploys()?.list().await?;
-            if *json { as_json(&json!({ "deploys": all })) } else { Ok(lines(session, &all)) }
+            let (deploys, json) = (deploys(session)?, *json);
+            let (all, rollout) = (deploys.list().await?, deploys.rollout().await?);
+            let data = || json!({ "deploys": all, "rollout": rollout.as_ref().map(waves::data) });
+            let text = if json { as_json(&data())? } else { lines(session, &all, rollout.as_ref()) };
+            Ok((text, None))
         }
         Some(DeployCommand::Show { id, json }) => {
-            let details = deploys()?.show(id.as_deref()).await?;
-            if *json { as_json(&details) } else { Ok(described(session, &details)) }
+            let (deploys, json) = (deploys(session)?, *json);
+            let (details, rollout) = (deploys.show(id.as_deref()).await?, deploys.rollout().await?);
+            let rollout = rollout.filter(|view| *view.rollout.deploy() == details.id);
+            if json {
+                let mut data = serde_json::to_value(&details).map_err(io::Error::from)?;
+                data["rollout"] = rollout.as_ref().map(waves::data).unwrap_or_default();
+                return Ok((as_json(&data)?, None));
+            }
+            Ok((described(session, &details, rollout.as_ref()), None))
         }
         Some(DeployCommand::Revert { id, publish }) => {
-            let published = deploys()?.revert(id.as_deref(), &publish.how(session)).await?;
-            shown(session, &published, publish.json, Json::Array(Vec::new()))
+            let published = deploys(session)?.revert(id.as_deref(), &publish.how(session)).await?;
+            let text = shown(session, &published, publish.json, Json::Array(Vec::new()))?;
+            Ok((text, awaited(session, &published, publish)))
         }
     }
 }
@@ -196,7 +232,11 @@ fn shown(session: &Session, published: &Deployed, json: bool, warnings: Json) ->
     if session.options.quiet {
         return Ok(String::new());
     }
-    let Deployed { id, deploy, is_new, carries, .. } = published;
+    let Deployed { id, deploy, is_new, carries, rollout, .. } = published;
+    if let Some(rollout) = rollout.as_ref().filter(|rollout| rollout.stage == Stage::Reverted) {
+        let (is, to) = (if session.options.noop { "would be" } else { "is" }, rollout.deploy());
+        return Ok(format!("deploy {to} {is} reverted: all hosts have deploy {id}\n"));
+    }
     if !is_new {
         return Ok(format!("deploy {id} has this content already and is in force: nothing was published\n"));
     }
@@ -204,10 +244,14 @@ fn shown(session: &Session, published: &Deployed, json: bool, warnings: Json) ->
     let parent = deploy.parent.as_ref().map_or("the first one".to_owned(), |parent| format!("after {parent}"));
     let what =
         format!("{}: {resources}, {files}, {}, {parent}", in_one_line(&deploy.name), count(deploy.bytes, "byte"));
-    let mut text = match session.options.noop {
-        true => format!("would be deployed: {what}\n"),
-        false => format!("deploy {id} is in force: {what}\n"),
+    let mut text = match (session.options.noop, rollout) {
+        (true, _) => format!("would be deployed: {what}\n"),
+        (false, None) => format!("deploy {id} is in force: {what}\n"),
+        (false, Some(_)) => format!("deploy {id} begins: {what}\n"),
     };
+    for (n, wave) in rollout.iter().flat_map(|rollout| rollout.waves()).enumerate() {
+        text.push_str(&format!("  wave {} {wave}\n", n + 1));
+    }
     for path in carries {
         text.push_str(&format!("  carries {}\n", in_one_line(path)));
     }
@@ -224,11 +268,15 @@ fn moment(at: u64) -> String {
 }
 
 /// One line for each deploy.
-fn lines(session: &Session, all: &[ListedDeploy]) -> String {
+fn lines(session: &Session, all: &[ListedDeploy], rollout: Option<&RolloutView>) -> String {
     if all.is_empty() && !session.options.quiet {
         return "there is no deploy yet\n".to_owned();
     }
     let palette = session.palette();
+    let stage = |id: &DeployId| {
+        let rollout = rollout.map(|view| &view.rollout).filter(|rollout| rollout.deploy() == id);
+        rollout.map_or(String::new(), |rollout| format!("    {}\n", waves::stage(rollout)))
+    };
     let line = |listed: &ListedDeploy| {
         let mark = if listed.in_force { "*" } else { " " };
         match (&listed.deploy, &listed.problem) {
@@ -237,7 +285,8 @@ fn lines(session: &Session, all: &[ListedDeploy]) -> String {
                 let message = message.lines().next().map(str::to_owned);
                 let message = message.or_else(|| reverts_to.as_ref().map(|id| format!("(reverts to {id})")));
                 let message = message.map_or(String::new(), |message| format!("  {}", in_one_line(&message)));
-                format!("{mark} {}  #{number}  {}  {}{message}\n", listed.id, moment(*at), in_one_line(by))
+                let stage = stage(&listed.id);
+                format!("{mark} {}  #{number}  {}  {}{message}\n{stage}", listed.id, moment(*at), in_one_line(by))
             }
             (None, problem) => {
                 let problem = problem.as_deref().unwrap_or("it can't be read");
@@ -249,7 +298,7 @@ fn lines(session: &Session, all: &[ListedDeploy]) -> String {
 }
 
 /// A deploy in lines.
-fn described(session: &Session, details: &DeployDetails) -> String {
+fn described(session: &Session, details: &DeployDetails, rollout: Option<&RolloutView>) -> String {
     let DeployDetails { id, in_force, deploy, changes, data, files, .. } = details;
     let or_none = |id: &Option<DeployId>| id.as_ref().map_or("none".to_owned(), DeployId::to_string);
     let mut text = format!("deploy {id}{}\n", if *in_force { " (in force)" } else { "" });
@@ -260,6 +309,23 @@ fn described(session: &Session, details: &DeployDetails) -> String {
     text.push_str(&format!("  by       {}, {}\n", in_one_line(&deploy.by), moment(deploy.at)));
     for line in deploy.message.lines() {
         text.push_str(&format!("  message  {}\n", in_one_line(line)));
+    }
+    if let Some(view) = rollout {
+        text.push_str(&format!("  rollout  {}\n", waves::stage(&view.rollout)));
+        let names =
+            |hosts: &BTreeSet<String>| hosts.iter().map(|host| in_one_line(host).into_owned()).collect::<Vec<_>>();
+        for (n, wave) in view.rollout.waves().iter().enumerate() {
+            let hosts = view.rollout.hosts.get(n).map(names).unwrap_or_default().join(", ");
+            text.push_str(&format!("    wave {} ({wave}) {hosts}\n", n + 1).replace(" \n", "\n"));
+        }
+        for (host, fate) in view.hosts.iter().filter(|_| view.rollout.is_split()) {
+            let words = match fate {
+                Fate::Done => "has it".to_owned(),
+                Fate::Waits(why) => format!("waits: {}", in_one_line(why)),
+                Fate::Failed(why) => format!("has failed: {}", in_one_line(why)),
+            };
+            text.push_str(&format!("    {} {words}\n", in_one_line(host)));
+        }
     }
     text.push_str(&format!("  graph    {}, {}\n", in_one_line(&deploy.name), count(deploy.resources, "resource")));
     for vertex in &data.resources {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// Something failed. A wrong command line has this code too, never that of [`PENDING`].
 pub(crate) const FAILED: u8 = 1;
-/// A plan has changes that are pending, or a run ends with alerts.
+/// A plan has changes that are pending, a run ends with alerts, or hosts have not converged.
 pub(crate) const PENDING: u8 = 2;
 /// No instance answers.
 pub(crate) const ABSENT: u8 = 3;
@@ -69,7 +69,10 @@ pub(crate) type Meaning = (&'static str, &'static str);
 pub(crate) const ALL: &[Meaning] = &[
     ("0", "Success; a run ended by ^C, its converged timeout, its maximum runtime, or a service manager."),
     ("1", "Wrong options or graph; a check failed; a run with a converged timeout can't converge."),
-    ("2", "A plan found pending changes, or a run that ended by itself left alerts."),
+    (
+        "2",
+        "A plan found pending changes, a run that ended by itself left alerts, or hosts have not converged (`cluster status`).",
+    ),
     ("3", "No instance runs at the prefix (`status`, `why`, `events`, `pause` …)."),
     ("129", "The terminal was closed."),
     ("130", "Interrupted; a run only if that happened three times."),
@@ -117,7 +120,19 @@ pub(crate) const OF_SETUP: &[Meaning] = &[
 
 pub(crate) const OF_DEPLOY: &[Meaning] = &[
     ("0", "The deploy is in force, or was shown."),
-    ("1", "Wrong options or graph, another deploy came first, or the world can't be reached. Nothing was published."),
+    (
+        "1",
+        "Wrong options or graph, another deploy came first, or the world can't be reached: nothing was published. Or a deploy in waves has not reached all hosts.",
+    ),
+    CLOSED,
+    STOPPED,
+    ENDED,
+];
+
+pub(crate) const OF_CLUSTER: &[Meaning] = &[
+    ("0", "All living hosts have converged, those that follow deploys on the one that they must have."),
+    ("1", "Wrong options, or the world can't be reached."),
+    ("2", "A host has not converged or has not reported its state yet, or no host is alive."),
     CLOSED,
     STOPPED,
     ENDED,
@@ -202,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_table_of_codes_is_aligned_and_narrow() {
-        for meanings in [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_GRAPH, OF_SCHEMA, OF_ASKING, OF_PRINTED] {
+        let all = [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_CLUSTER, OF_GRAPH, OF_SCHEMA, OF_ASKING, OF_PRINTED];
+        for meanings in all {
             let table = table(meanings);
             assert!(table.lines().all(|line| line.len() <= WIDTH && line.starts_with("  ")), "{table}");
             assert!(table.lines().count() >= meanings.len() && table.contains("  1    "), "{table}");

@@ -70,6 +70,7 @@ pub(crate) fn deploy(command: Command) -> Command {
         ("--noop", "show what would be published"),
         ("list", "show what was deployed, by which user and when"),
         ("revert", "return to the one before"),
+        ("--canary web1 --then 10% --then all --revert", "reach the hosts in waves, and go back if one fails"),
     ];
     extended(command, &examples, exit::OF_DEPLOY)
 }
@@ -89,6 +90,19 @@ pub(crate) fn deploy_show(command: Command) -> Command {
 pub(crate) fn deploy_revert(command: Command) -> Command {
     let examples = [("", "return to the one before"), ("3f2a -m 'the last good one'", "return to this one")];
     extended(only(command, &[OF_WORLD, &["noop"]]), &examples, exit::OF_DEPLOY)
+}
+
+pub(crate) fn cluster(command: Command) -> Command {
+    extended(only(command, &[OF_WORLD]), &[("status", "show which hosts have converged")], exit::OF_CLUSTER)
+}
+
+pub(crate) fn cluster_status(command: Command) -> Command {
+    let examples = [
+        ("", "show the living hosts, and how far each of them has got"),
+        ("--json | jq -r '.hosts[].name'", "list them"),
+        ("-q && echo all", "go on if all have converged"),
+    ];
+    extended(only(command, &[OF_WORLD]), &examples, exit::OF_CLUSTER)
 }
 
 /// The commands that take names of resources.

@@ -8,6 +8,7 @@ use clap::{Args, ColorChoice, Subcommand, ValueEnum};
 
 use crate::cli::ask::Asking;
 use crate::cli::capture::CaptureOptions;
+use crate::cli::cluster::ClusterCommand;
 use crate::cli::deploy::DeployOptions;
 use crate::cli::setup::Svc;
 use crate::cli::world::WorldOptions;
@@ -90,6 +91,9 @@ pub struct RunOptions {
     /// Exit once converged for this many seconds (-1: never; 0: at once, without following the graph)
     #[arg(long, short = 't', alias = "converger-timeout", global = true, value_name = "SECONDS", env = "MGMT_CONVERGED_TIMEOUT", default_value = "-1", allow_hyphen_values = true, value_parser = seconds_or_never)]
     pub converged_timeout: Timeout,
+    /// Converge only when all other living hosts of the world (`--seeds`) have, too, for that time
+    #[arg(long, global = true)]
+    pub cluster: bool,
     /// Exit after this many seconds (0: never)
     #[arg(long, global = true, value_name = "SECONDS", env = "MGMT_MAX_RUNTIME", default_value = "0", allow_hyphen_values = true, value_parser = seconds_or_zero)]
     pub max_runtime: Duration,
@@ -186,7 +190,14 @@ pub enum Command {
     },
     /// Publish the graph, for all hosts that run with --deploy
     #[command(defer(help::deploy))]
-    Deploy(DeployOptions),
+    Deploy(Box<DeployOptions>),
+    /// Show the hosts of the world
+    #[command(defer(help::cluster))]
+    Cluster {
+        /// What to show.
+        #[command(subcommand)]
+        what: ClusterCommand,
+    },
     /// Print a graph that declares what this host has now
     #[command(defer(help::capture))]
     Capture(CaptureOptions),

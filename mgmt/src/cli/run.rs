@@ -12,6 +12,7 @@ use crate::cli::logs::Screen;
 use crate::cli::metrics;
 use crate::cli::options::RunOptions;
 use crate::cli::report::CommandError;
+use crate::cli::servers::Servers;
 use crate::cli::session::Session;
 use crate::cli::signals::{Ladder, Wanted};
 use crate::cli::stopping::{Stopped, stop};
@@ -20,7 +21,8 @@ use crate::cli::supervision::{OFTEN, Supervision};
 use crate::cli::user_file;
 use crate::cli::view::View;
 use crate::gapi::Gapi;
-use crate::runtime::{Engine, EventKind, Events, Prefix, Status};
+use crate::runtime::{Builder, Engine, EventKind, Events, Prefix, Status};
+use crate::sys::facts::hostname;
 
 /// The period at which the bar is redrawn, in a terminal and while something runs.
 const LOOK: Duration = Duration::from_millis(100);
@@ -58,10 +60,10 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     };
     examine_files(options)?;
     let prefix = session.prefix(false)?;
-    let mut builder = session.builder(prefix.path(), gapi)?;
-    if let Some(timeout) = options.converged_timeout.0 {
-        builder = builder.converged_timeout(timeout).watch_late(timeout.is_zero());
-    }
+    let (builder, servers) = match prepared(session, gapi, &prefix, &mut ladder).await? {
+        Ok(prepared) => prepared,
+        Err(ending) => return Ok(ending.code()),
+    };
     let mut events = builder.events();
     let mut view = View::new(screen, options, session.greeting.as_ref());
     let max_runtime = options.max_runtime;
@@ -110,10 +112,46 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         view.event(&event.kind);
     }
     view.tell_waiting();
+    end_servers(servers, &mut ladder).await;
     drop(prefix);
     match engine.ended().await {
         Err(error) if matches!(end, End::Ended) => Err(error.into()),
         _ => Ok(code),
+    }
+}
+
+/// The settings of the engine, and the servers of etcd that it uses, one of which may be this run's. `Err`: a signal
+/// has ended the start, which can take as long as etcd does; what was started is killed then.
+async fn prepared<G: Gapi>(
+    session: &Session,
+    gapi: G,
+    prefix: &Prefix,
+    ladder: &mut Ladder,
+) -> Result<Result<(Builder<G>, Option<Servers>), Ending>, CommandError> {
+    let options = &session.options;
+    let mut builder = session.builder(prefix.path(), gapi)?;
+    let host = options.hostname.clone().unwrap_or_else(hostname);
+    let is_noop = options.noop || options.alert_only;
+    let servers = tokio::select! {
+        servers = Servers::start(&options.world, &host, prefix.path(), is_noop, prefix.is_temporary()) => servers?,
+        ending = ladder.first() => return Ok(Err(ending)),
+    };
+    if let Some(servers) = &servers {
+        builder = builder.world(servers.world());
+    }
+    if let Some(timeout) = options.converged_timeout.0 {
+        builder = builder.converged_timeout(timeout).watch_late(timeout.is_zero());
+    }
+    Ok(Ok((builder, servers)))
+}
+
+/// Ends the server of etcd of this run. A second signal ends the wait for other hosts.
+async fn end_servers(servers: Option<Servers>, ladder: &mut Ladder) {
+    if let Some(servers) = servers {
+        tokio::select! {
+            () = servers.end() => {}
+            _ = ladder.first() => {}
+        }
     }
 }
 

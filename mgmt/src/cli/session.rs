@@ -72,6 +72,7 @@ impl Session {
             .control(true)
             .noop(options.noop)
             .alert_only(options.alert_only)
+            .converged_cluster(options.cluster)
             .autoedge(!options.no_autoedges)
             .autogroup(!options.no_autogroup)
             .no_watch(options.no_watch || is_once)

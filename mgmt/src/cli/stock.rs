@@ -109,9 +109,8 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
             Command::Run | Command::Plan { .. } | Command::Check { .. } | Command::Graph { .. } => true,
             Command::Setup { what: Setup::Svc(svc) } => !svc.template,
             Command::Deploy(options) => options.what.is_none(),
-            Command::Ask(_) | Command::Capture(_) | Command::Schema | Command::Completion { .. } | Command::Man => {
-                false
-            }
+            Command::Ask(_) | Command::Cluster { .. } | Command::Capture(_) => false,
+            Command::Schema | Command::Completion { .. } | Command::Man => false,
         },
         Some(StockCommand::Convert { .. }) => false,
     };

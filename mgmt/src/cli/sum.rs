@@ -10,7 +10,7 @@ use crate::runtime::{ResourceStatus, Standing, Status};
 /// first line.
 pub(crate) fn tell_end(status: &Status, how: &str, also: &str, screen: &Screen) {
     let Status { resources, settled, .. } = status;
-    if status.failed > 0 || status.notable.iter().any(is_in_trouble) {
+    if status.failed > 0 || status.cluster.is_some() || status.notable.iter().any(is_in_trouble) {
         screen.complain(&format!("{how}, {settled} of {resources} settled{also}:"));
         tell_failed(status, screen);
     } else {
@@ -22,6 +22,9 @@ pub(crate) fn tell_end(status: &Status, how: &str, also: &str, screen: &Screen) 
 pub(crate) fn tell_failed(status: &Status, screen: &Screen) {
     for line in lines(&status.notable) {
         screen.complain(&format!("  {line}"));
+    }
+    if let Some(why) = &status.cluster {
+        screen.complain(&format!("  other hosts: {why}"));
     }
     // The status lists a bounded number of resources.
     let listed = status.notable.iter().filter(|resource| !is_left_alone(&resource.standing)).count();

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::cli::options::seconds;
 use crate::cli::report::CommandError;
+use crate::cli::servers::ServerOptions;
 use crate::resource::World;
 
 /// The options of the world, the store through which hosts exchange resources.
@@ -35,10 +36,9 @@ pub struct WorldOptions {
     /// How long other hosts see this one as alive after it has died; default: 15 seconds
     #[arg(long, global = true, value_name = "SECONDS", value_parser = ttl)]
     pub alive_ttl: Option<Duration>,
-    /// An option of Go mgmt, accepted without effect: a host here does not become a server of etcd.
-    #[arg(long, global = true, hide = true)]
-    #[doc(hidden)]
-    pub no_server: bool,
+    /// The server that this host runs.
+    #[command(flatten)]
+    pub servers: ServerOptions,
 }
 
 /// The addresses of servers, as one option gives them.
@@ -46,7 +46,7 @@ pub struct WorldOptions {
 pub struct Seeds(pub Vec<String>);
 
 /// An empty text is no address: it comes from an environment variable that is set but empty.
-fn seeds(text: &str) -> Result<Seeds, String> {
+pub(crate) fn seeds(text: &str) -> Result<Seeds, String> {
     let all = text.split([',', ';', ' ', '\t', '\n']).filter(|address| !address.is_empty());
     Ok(Seeds(all.map(str::to_owned).collect()))
 }
@@ -69,6 +69,8 @@ fn ttl(text: &str) -> Result<Duration, String> {
     if ttl < Duration::from_secs(1) { Err(format!("`{text}` is too short: give a second or more")) } else { Ok(ttl) }
 }
 
+const TLS_OPTIONS: [&str; 3] = ["--tls-ca", "--tls-cert", "--tls-key"];
+
 /// The authority, the certificate and the key.
 type Pem = [Vec<u8>; 3];
 
@@ -78,31 +80,49 @@ impl WorldOptions {
     /// # Errors
     /// An address or a file can't be used, or the program can't use etcd.
     pub(crate) fn world(&self) -> Result<Option<Arc<dyn World>>, CommandError> {
-        let other = |why: String| Err(CommandError::Other(why));
         let seeds: Vec<&str> = self.seeds.iter().flat_map(|seeds| &seeds.0).map(String::as_str).collect();
-        let files = [("--tls-ca", &self.tls_ca), ("--tls-cert", &self.tls_cert), ("--tls-key", &self.tls_key)];
-        let given = files.iter().find(|(_, file)| file.is_some());
-        let missing = files.iter().find(|(_, file)| file.is_none());
-        match (given, missing) {
-            (Some((given, _)), _) if seeds.is_empty() => {
-                return other(format!("`{given}` is for servers of etcd: name them with `--seeds`"));
-            }
-            (Some((given, _)), Some((missing, _))) => {
-                return other(format!(
-                    "`{given}` needs `{missing}`: give all three of `--tls-ca`, `--tls-cert` and `--tls-key`"
-                ));
+        let given = TLS_OPTIONS.iter().zip(self.tls()).find(|(_, file)| file.is_some());
+        match given {
+            Some((given, _)) if seeds.is_empty() && !self.servers.serves() => {
+                return Err(CommandError::Other(format!(
+                    "`{given}` is for servers of etcd: name them with `--seeds`, or run one with `--server-urls`"
+                )));
             }
             _ if seeds.is_empty() => return Ok(None),
             _ => {}
         }
+        let files = self.tls_files()?;
         let mut pem = Vec::new();
-        for (option, file) in files.iter().filter_map(|(option, file)| Some((option, file.as_ref()?))) {
+        for (option, file) in TLS_OPTIONS.iter().zip(files.into_iter().flatten()) {
             match std::fs::read(file) {
                 Ok(bytes) => pem.push(bytes),
-                Err(error) => return other(format!("`{option} {}`: {error}", file.display())),
+                Err(error) => return Err(CommandError::Other(format!("`{option} {}`: {error}", file.display()))),
             }
         }
         etcd(&seeds, Pem::try_from(pem).ok()).map(Some)
+    }
+
+    fn tls(&self) -> [&Option<PathBuf>; 3] {
+        [&self.tls_ca, &self.tls_cert, &self.tls_key]
+    }
+
+    /// The files of the authority, the certificate and the key: all of them, or none.
+    ///
+    /// # Errors
+    /// Only some of them are given.
+    pub(crate) fn tls_files(&self) -> Result<Option<[&PathBuf; 3]>, CommandError> {
+        let files = self.tls();
+        if let [Some(authority), Some(certificate), Some(key)] = files {
+            return Ok(Some([authority, certificate, key]));
+        }
+        let given = TLS_OPTIONS.iter().zip(files).find(|(_, file)| file.is_some());
+        let missing = TLS_OPTIONS.iter().zip(files).find(|(_, file)| file.is_none());
+        match (given, missing) {
+            (Some((given, _)), Some((missing, _))) => Err(CommandError::Other(format!(
+                "`{given}` needs `{missing}`: give all three of `--tls-ca`, `--tls-cert` and `--tls-key`"
+            ))),
+            _ => Ok(None),
+        }
     }
 }
 

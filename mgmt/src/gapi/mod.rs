@@ -2,6 +2,7 @@
 
 mod builtin;
 mod channel;
+mod cluster;
 mod contract;
 mod deploy;
 mod failure;
@@ -20,8 +21,11 @@ mod yaml;
 pub use crate::sys::facts::FactError;
 pub use builtin::builtin_kinds;
 pub use channel::{Channel, GraphSender, channel};
+pub use cluster::{Cluster, ClusterStatus};
 pub use contract::{Gapi, GapiData, GapiError};
-pub use deploy::{DeployDetails, DeployError, DeploySource, Deployed, Deploys, ListedDeploy, Publish, deployed};
+pub use deploy::{
+    DeployDetails, DeployError, DeploySource, Deployed, Deploys, ListedDeploy, Publish, RolloutView, Waves, deployed,
+};
 pub use failure::Failure;
 pub use fixed::{Fixed, fixed};
 pub use hosts::{WorldSchedule, WorldSignal, WorldView};

@@ -38,14 +38,14 @@ pub(crate) use coming::{Doubt, Doubts};
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 pub use deploy::{
-    Carried, CarriedEntry, CarriedTree, CarriedUse, ContentId, ContentRef, Deploy, DeployId, Difference, FieldChange,
-    Relocation, ResourceChange,
+    Carried, CarriedEntry, CarriedTree, CarriedUse, ContentId, ContentRef, Deploy, DeployId, Difference, Fate,
+    FieldChange, Relocation, ResourceChange, Rollout, Stage, Wave, WaveGoal,
 };
 pub(crate) use deploy::{
     DEPLOY_BYTES_MAX, DeployState, ENTRIES_MAX, FILE_BYTES_MAX, Head, Indexed, Kept, Listed, MESSAGE_BYTES_MAX,
-    PART_BYTES, Pending, RECORD_BYTES_MAX, Read, RecordError, Upload, data_key, differences, entry_mode, files_read,
-    head_key, index_key, index_keys, indexed, is_name, is_there, part_count, pending_key, record_key, removals,
-    turn_key, uploads,
+    PART_BYTES, Pending, RECORD_BYTES_MAX, Read, RecordError, Upload, WaveTerms, data_key, differences, entry_mode,
+    files_read, head_key, index_key, index_keys, indexed, is_name, is_there, part_count, pending_key, record_key,
+    removals, rollout_key, target, turn_key, uploads, wrong_waves,
 };
 #[cfg(feature = "cli")]
 pub(crate) use exchange::Awaited;

@@ -83,11 +83,14 @@ pub use field::FieldType;
 pub use graphs::Graphs;
 pub use group::{GroupFns, Grouped};
 pub use held::Contained;
-pub use hosts::{AliveHost, Chosen, PickOrder, WorldRead, WorldWatching, WorldWrite};
+pub use hosts::{
+    AliveHost, Chosen, ClusterHost, FollowedDeploy, HostState, HostTrouble, PickOrder, RefusedDeploy, WorldRead,
+    WorldWatching, WorldWrite,
+};
 pub(crate) use hosts::{
     Attempts, Candidate, Followed, Following, READ_MAX, SCHEDULE_TTL, SCHEDULE_TTL_MIN, Schedule, Scheduling, Seat,
-    Terms, VALUE_BYTES_MAX, alive_key, all_hosts, candidate_key, chosen_key, host_of_value, living, of_text,
-    schedule_keys, value_key, values_of,
+    Terms, VALUE_BYTES_MAX, alive_key, all_hosts, candidate_key, chosen_key, cluster_hosts, cluster_keys,
+    host_of_value, living, of_text, schedule_keys, state_key, value_key, values_of,
 };
 pub use inquiry::{Asking, Inquiry};
 pub use keys::{Package, SessionUnit, Ships, Unit};
@@ -107,6 +110,8 @@ pub use origin::{Offerer, Origin, Reason, Span};
 pub use output::{
     FieldValue, Join, NodeRef, NodeSort, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire,
 };
+#[cfg(all(feature = "cli", feature = "etcd"))]
+pub(crate) use owned::ETCD_DIR;
 pub(crate) use owned::{CONTROL_SOCKET, DEPLOYS_DIR, is_engines};
 pub use owned::{OwnState, OwnedPaths};
 pub use path_list::PathList;

@@ -17,11 +17,14 @@ pub(crate) const CONTROL_SOCKET: &str = "control.sock";
 /// The name of the directory in which an engine keeps the deploys that it has received.
 pub(crate) const DEPLOYS_DIR: &str = "deploys";
 
+/// The name of the directory of the server of etcd that a host runs, and of what it remembers of other servers.
+pub(crate) const ETCD_DIR: &str = "etcd";
+
 /// Whether what has this name in the engine's working directory belongs to the engine: the private directories of
-/// resources, their records, the journal (also a new and a corrupt one), its lock, the control socket, and the deploys
-/// that it has received. A graph may have other files beside them.
+/// resources, their records, the journal (also a new and a corrupt one), its lock, the control socket, the deploys
+/// that it has received, and its server of etcd. A graph may have other files beside them.
 fn is_own_name(name: &OsStr) -> bool {
-    [OsStr::new("pgraph"), OsStr::new(RECORDS), OsStr::new(CONTROL_SOCKET), OsStr::new(DEPLOYS_DIR)].contains(&name)
+    ["pgraph", RECORDS, CONTROL_SOCKET, DEPLOYS_DIR, ETCD_DIR].map(OsStr::new).contains(&name)
         || name.as_encoded_bytes().starts_with(b"journal.")
 }
 

@@ -20,6 +20,7 @@ use crate::runtime::many::Calls;
 use crate::runtime::measure::Table;
 use crate::runtime::operate::Answer;
 use crate::runtime::outlet::Outlet;
+use crate::runtime::outlook::Outlook;
 use crate::runtime::overflow::Overflows;
 use crate::runtime::owned::Owned;
 use crate::runtime::running::Running;
@@ -61,6 +62,7 @@ pub(crate) struct Core {
     /// The last events, if clients can ask for them.
     pub(crate) history: Option<RefCell<History>>,
     pub(crate) converged: watch::Sender<bool>,
+    pub(crate) outlook: Outlook,
     /// The part of the graph in force that has to do with other hosts.
     pub(crate) in_force: watch::Sender<InForce>,
     pub(crate) answers: mpsc::UnboundedSender<Answer>,

@@ -13,6 +13,7 @@ use crate::runtime::core::Core;
 use crate::runtime::inspect::{Debts, Overview, Recalled};
 use crate::runtime::measure::Measures;
 use crate::runtime::operate::Answer;
+use crate::runtime::outlook::{HostReport, Others};
 use crate::runtime::status::{Progress, ResourceStatus, Status};
 use crate::runtime::watches::Report;
 use crate::scheduler::{Input, StopStage};
@@ -60,6 +61,10 @@ pub(crate) enum Request {
     /// Reply when no operation is under way.
     Idle(oneshot::Sender<()>),
     Measures(oneshot::Sender<Measures>),
+    /// The state of this engine as other hosts see it.
+    HostReport(oneshot::Sender<HostReport>),
+    /// How far the other hosts have got.
+    Others(Others),
     Pause(oneshot::Sender<()>),
     Resume(oneshot::Sender<()>),
     Stop(StopStage),
@@ -188,6 +193,8 @@ fn answer(core: &mut Core, request: Request) {
         Request::CheckAgain(ids, reply) => drop(reply.send(core.check_again(&ids))),
         Request::Idle(reply) => core.idle_wanted.push(reply),
         Request::Measures(reply) => drop(reply.send(core.measures())),
+        Request::HostReport(reply) => drop(reply.send(core.host_report())),
+        Request::Others(others) => core.set_others(others),
         Request::Pause(reply) => {
             core.handle(Input::Pause);
             let _ = reply.send(());

@@ -27,6 +27,7 @@ use crate::runtime::forget::count_daily;
 use crate::runtime::guard::{Guard, Loss};
 use crate::runtime::measure::Measures;
 use crate::runtime::outlet::Readers;
+use crate::runtime::outlook::Outlook;
 use crate::runtime::prefix::Prefix;
 use crate::runtime::prepare::Preparing;
 use crate::runtime::running::Running;
@@ -53,6 +54,7 @@ impl<G: Gapi> Builder<G> {
     pub async fn start(mut self) -> Result<Engine, EngineError> {
         has_runtime()?;
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
+        self.options.preparing.site.begin_run(self.options.converged_timeout)?;
         let prefix = self.options.prefix()?;
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
         let (given, path) = (self.options.prefix.clone(), prefix.path().to_owned());
@@ -71,7 +73,7 @@ impl<G: Gapi> Builder<G> {
             core.forget_absent(clock::today(), existing);
         }
         let (converged, exit_code) = (core.converged.subscribe(), core.exit_code.subscribe());
-        let events = self.options.events;
+        let (events, site) = (self.options.events, self.options.preparing.site.clone());
         let (reloads, reloads_in) = mpsc::unbounded_channel();
         let ((ended, has_ended), (quit, quits)) = (watch::channel(None), watch::channel(None));
         let handle = Engine {
@@ -86,9 +88,8 @@ impl<G: Gapi> Builder<G> {
                 preparing: self.options.preparing.clone(),
             }),
         };
-        let publishing = exchange::begin(&self.options.preparing, &core.in_force, requests.downgrade(), &quits);
+        let publishing = exchange::begin(&self.options.preparing, &core, &requests, &quits);
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
-        let site = preparing.site.clone();
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
         drop(requests);
@@ -242,6 +243,7 @@ pub(crate) fn assemble(
         events: Arc::clone(&options.events),
         history: (options.control && options.prefix.is_some()).then(RefCell::default),
         converged: watch::channel(false).0,
+        outlook: Outlook::new(options.preparing.site.counts_all, options.preparing.reports_state()),
         in_force: watch::channel(None).0,
         answers,
         grace: options.grace,

@@ -51,8 +51,9 @@ impl Core {
         report.up = self.clock.now().since(Time(0));
         (report.resources, report.settled) = (progress.resources, progress.settled);
         (report.failed, report.running) = (progress.failed, progress.running);
-        report.converged = self.scheduler.is_converged();
-        report.hopeless = self.scheduler.is_hopeless();
+        report.converged = self.is_converged();
+        report.hopeless = self.is_hopeless();
+        report.cluster = self.outlook.obstacle().map(str::to_owned);
         report.paused = self.scheduler.is_paused();
         Overview { report, config: Arc::clone(&self.running.config) }
     }

@@ -35,6 +35,7 @@ mod numbers;
 mod once;
 mod operate;
 mod outlet;
+mod outlook;
 mod overflow;
 mod owned;
 mod places;

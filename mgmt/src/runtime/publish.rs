@@ -9,11 +9,9 @@ use crate::scheduler::{Event, Failing};
 
 impl Core {
     pub(crate) fn publish(&mut self, event: Event) {
+        self.note_outlook(&event);
         match event {
-            Event::Converged => self.set_converged(true),
-            Event::Unconverged => self.set_converged(false),
-            Event::Hopeless => self.emit(EventKind::Hopeless),
-            Event::Hopeful => self.emit(EventKind::Hopeful),
+            Event::Converged | Event::Unconverged | Event::Hopeless | Event::Hopeful => {}
             Event::Swapped { generation, added, changed, removed, kept } => {
                 self.emit(EventKind::Swapped { generation, added, changed, removed, kept });
             }
@@ -31,11 +29,6 @@ impl Core {
         if !self.scheduler.is_converged() {
             self.converged.send_replace(false);
         }
-    }
-
-    fn set_converged(&self, converged: bool) {
-        self.converged.send_replace(converged);
-        self.emit(if converged { EventKind::Converged } else { EventKind::Unconverged });
     }
 
     fn publish_of_node(&self, event: Event) {

@@ -26,12 +26,16 @@ pub struct Status {
     pub settled: usize,
     /// How many have failed for good.
     pub failed: usize,
-    /// Whether all resources have been settled for the converged timeout.
+    /// Whether all resources have been settled for the converged timeout; and those of all other hosts, if they count.
     pub converged: bool,
     /// Whether the graph can't converge by itself: for the converged timeout, every resource that is not settled has
     /// failed for good, has waited for a cause or for a value that no sender will send, or has waited for such a
     /// resource.
     pub hopeless: bool,
+    /// Why the other hosts have not converged, if they count
+    /// ([`Builder::converged_cluster`](crate::runtime::Builder::converged_cluster)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// How many have drifted and are alerts.
     pub alerts: usize,
     /// The resources that are not settled, and those in noop and the alerts that have drifted: the first 1000.
@@ -236,8 +240,9 @@ impl Core {
             resources: self.running.len(),
             settled: self.running.len().saturating_sub(unsettled),
             failed: self.scheduler.failed(),
-            converged: self.scheduler.is_converged(),
-            hopeless: self.scheduler.is_hopeless(),
+            converged: self.is_converged(),
+            hopeless: self.is_hopeless(),
+            cluster: self.outlook.obstacle().map(str::to_owned),
             alerts,
             notable,
             running: self.under_way().collect(),

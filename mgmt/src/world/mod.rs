@@ -1,12 +1,18 @@
 //! Between hosts: implementations of [`World`](crate::resource::World), the store that hosts share.
 
+#[cfg(feature = "etcd")]
+mod elastic;
 mod embedded;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod leases;
+#[cfg(feature = "etcd")]
+mod managed;
 #[cfg(test)]
 mod tests;
 
 pub use embedded::Embedded;
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdError};
+#[cfg(feature = "etcd")]
+pub use managed::{Managed, ManagedError, ManagedEtcd};

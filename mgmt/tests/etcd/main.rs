@@ -2,12 +2,17 @@
 
 mod authority;
 #[cfg(all(feature = "cli", feature = "yaml"))]
+mod cluster;
+#[cfg(all(feature = "cli", feature = "yaml"))]
 mod deploys;
 mod large;
+mod managed;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;
 mod schedules;
 mod server;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+mod serving;
 mod tls;
 mod values;
 

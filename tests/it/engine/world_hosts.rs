@@ -102,6 +102,8 @@ async fn of_two_engines_with_one_name_each_keeps_what_is_its_own() {
     has("first").await;
     let second = host(&world, "web").label("n", "second").start().await.unwrap();
     has("second").await;
+    // Both have reported their states by then.
+    tokio::time::sleep(TTL).await;
     let revision = world.revision();
     tokio::time::sleep(TTL * 3).await;
     assert_eq!(world.revision(), revision, "they do not replace each other's entries again and again");

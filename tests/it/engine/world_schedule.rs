@@ -151,10 +151,10 @@ async fn a_graph_that_reads_the_schedule_no_more_leaves_it_and_one_in_noop_only_
         noted.lock().unwrap().insert("c".to_owned(), cx.read(&cx.world().schedule("job").pick(5)));
         Ok(())
     });
-    let before = world.revision();
+    let before = world.transactions("/mgmt/schedules");
     let c = Engine::builder().world(world.clone()).hostname("c").noop(true).gapi(gapi).start().await.unwrap();
     until("it knows", || seen.lock().unwrap()["c"].hosts == ["b"]).await;
-    assert_eq!(world.revision(), before);
+    assert_eq!(world.transactions("/mgmt/schedules"), before);
     for engine in [a, b, c] {
         engine.stop().await.unwrap();
     }

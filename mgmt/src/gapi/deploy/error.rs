@@ -41,6 +41,25 @@ pub enum DeployError {
     /// What names the deploy in force can't be read.
     #[error("the world's note of the deploy in force can't be read: replace it by a deploy with `--force`")]
     NoHead,
+    /// A deploy in waves is under way.
+    #[error(
+        "deploy {to} is under way, in wave {wave} of {waves}, so nothing was published: wait for its end (`deploy show \
+         {to}`), end it with `deploy revert`, or replace it with `--force`"
+    )]
+    UnderWay {
+        /// That deploy.
+        to: DeployId,
+        /// Its present wave, counted from 1.
+        wave: usize,
+        /// The number of its waves.
+        waves: usize,
+    },
+    /// The waves can't be those of a rollout.
+    #[error("{0}; nothing was published")]
+    Waves(String),
+    /// What the world has of a deploy in waves can't be read.
+    #[error("{0}: nothing was published; replace it by a deploy with `--force`")]
+    NoRollout(String),
     /// Other programs have changed the deploys all the time.
     #[error("other programs change the deploys all the time: nothing was published; try again")]
     Raced,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::gapi::deploy::error::DeployError;
 use crate::graph::{
     Carried, ContentId, ContentRef, Deploy, DeployId, DeployState, GraphData, Head, Listed, PART_BYTES, RecordError,
-    data_key, head_key, part_count, record_key,
+    Rollout, Stage, data_key, head_key, part_count, record_key, rollout_key, target,
 };
-use crate::resource::{Keys, Member, Snapshot, World};
+use crate::resource::{Keys, Member, Revision, World};
 
 /// The most bytes, and the most parts, that one question asks for.
 const QUESTION_BYTES_MAX: usize = 2 * PART_BYTES;
@@ -34,6 +34,18 @@ pub struct Deploys {
     pub(super) member: Arc<dyn Member>,
 }
 
+/// Which deploy a host must have.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// `None`: there is none yet.
+    pub(super) target: Option<Head>,
+    /// When a rollout was last moved on that is still under way.
+    pub(super) running: Option<Revision>,
+    /// Why the rollout can't be read, so that it does not count.
+    pub(super) problem: Option<String>,
+    pub(super) revision: Revision,
+}
+
 /// The keys of parts that one question asks for.
 fn question<'a>(parts: impl Iterator<Item = &'a (ContentId, usize)>) -> Vec<Keys> {
     parts.map(|(content, part)| Keys::One(data_key(content, *part))).collect()
@@ -54,11 +66,22 @@ impl Deploys {
         Ok(DeployState::of(&self.member.get(DeployState::keys()).await?))
     }
 
-    /// The deploy in force, and the snapshot that has it.
-    pub(super) async fn head(&self) -> Result<(Option<Head>, Snapshot), DeployError> {
-        let snapshot = self.member.get(vec![Keys::One(head_key())]).await?;
-        let head = snapshot.entries.get(&head_key()).map(|entry| Head::read(&entry.value).ok_or(DeployError::NoHead));
-        Ok((head.transpose()?, snapshot))
+    /// What this host must have.
+    pub(super) async fn wanted(&self) -> Result<Wanted, DeployError> {
+        let snapshot = self.member.get(DeployState::rollout_keys()).await?;
+        let entry = |key: String| snapshot.entries.get(&key);
+        let head = entry(head_key()).map(|entry| Head::read(&entry.value).ok_or(DeployError::NoHead)).transpose()?;
+        let (mut rollout, mut problem) = (None, None);
+        if let Some(entry) = entry(rollout_key()) {
+            match Rollout::read(&entry.value) {
+                Ok(read) => rollout = Some((entry.written, read)),
+                Err(error) => problem = Some(error.to_string()),
+            }
+        }
+        let of = rollout.as_ref().map(|(_, rollout)| rollout);
+        let target = target(head.as_ref(), of, self.member.host()).cloned();
+        let running = rollout.filter(|(_, rollout)| rollout.stage == Stage::Running).map(|(written, _)| written);
+        Ok(Wanted { target, running, problem, revision: snapshot.revision })
     }
 
     /// The deploy in the list whose ID begins like this.

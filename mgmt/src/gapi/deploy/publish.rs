@@ -14,10 +14,10 @@ use crate::gapi::deploy::fetch::{Deploys, unread};
 use crate::gapi::deploy::options::Publish;
 use crate::graph::{
     ContentId, ContentRef, DEPLOY_BYTES_MAX, Deploy, DeployId, DeployState, GraphConfig, Head, Indexed, Kept, Kinds,
-    MESSAGE_BYTES_MAX, Pending, Problems, RecordError, Upload, files_read, head_key, index_key, index_keys, indexed,
-    is_there, pending_key, record_key, removals, turn_key, uploads, validate,
+    MESSAGE_BYTES_MAX, Pending, Problems, RecordError, Rollout, Stage, Upload, files_read, head_key, index_key,
+    index_keys, indexed, is_there, pending_key, record_key, removals, rollout_key, turn_key, uploads, validate,
 };
-use crate::resource::{Condition, Keys, LeaseId, Transaction, WorldError, Write};
+use crate::resource::{Condition, Keys, LeaseId, Member, Transaction, WorldError, Write};
 use crate::sys::task::blocking;
 use crate::sys::{clock, users};
 
@@ -40,6 +40,9 @@ pub struct Deployed {
     pub is_new: bool,
     /// The paths of the files and directories that it carries.
     pub carries: Vec<String>,
+    /// If it comes in waves, or was ended in them: how far it has got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
 }
 
 /// What a deploy consists of.
@@ -139,6 +142,7 @@ impl Deploys {
         let begun = self.state().await?;
         let old = match id {
             Some(begin) => Deploys::find(&begun, begin)?,
+            None if begun.split().is_some() => return self.end_rollout(publish).await,
             None => {
                 let head = begun.in_force().ok_or_else(|| DeployError::Nothing("there is no deploy yet".to_owned()))?;
                 let record = begun.list.get(&head.id).and_then(|listed| listed.record.as_ref().ok());
@@ -176,40 +180,48 @@ impl Deploys {
                 "the message has {bytes} bytes, and {MESSAGE_BYTES_MAX} is the limit"
             )));
         }
-        let user = || format!("{}@{}", users::user_name(users::us()), self.member.host());
-        parcel.record.by = publish.by.clone().unwrap_or_else(user).chars().take(BY_CHARS_MAX).collect();
+        parcel.record.by = user_at(publish, &self.member);
         parcel.record.message.clone_from(&publish.message);
         parcel.record.at = clock::wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         for _ in 0..RACES_MAX {
             let state = self.state().await?;
             let record = based(parcel.record.clone(), &state, expected.as_ref(), publish.force)?;
-            let deployed = |id: DeployId, deploy: Deploy, is_new: bool| {
-                Ok(Deployed { id, deploy, is_new, carries: parcel.carries.clone() })
+            let deployed = |id: DeployId, deploy: Deploy, is_new: bool, rollout: Option<Rollout>| {
+                Ok(Deployed { id, deploy, is_new, carries: parcel.carries.clone(), rollout })
             };
             let head = state.in_force().and_then(|head| state.list.get(&head.id));
             if let Some((head, there)) = head.and_then(|head| Some((head, head.record.as_ref().ok()?)))
                 && there.has_content_of(&record)
                 && !publish.force
+                && state.split().is_none()
             {
-                return deployed(head.id.clone(), there.clone(), false);
+                return deployed(head.id.clone(), there.clone(), false, None);
             }
+            let head = Head::of(&record.bytes());
+            let rollout = self.rollout_of(&state, &head, publish).await?;
             if publish.dry {
-                return deployed(Head::of(&record.bytes()).id, record, true);
+                return deployed(head.id, record, true, rollout);
             }
-            if let Attempt::Done(id) = self.attempt(&state, &record, &parcel).await? {
+            if let Attempt::Done(id) = self.attempt(&state, &record, &parcel, rollout.as_ref()).await? {
                 if let Err(error) = self.clean(publish.keep).await {
                     tracing::warn!(target: "mgmt", "what is no longer needed in the world stays until the next deploy: {error}");
                 }
-                return deployed(id, record, true);
+                return deployed(id, record, true, rollout);
             }
         }
         Err(DeployError::Raced)
     }
 
     /// Publishes a record with its contents.
-    async fn attempt(&self, state: &DeployState, record: &Deploy, parcel: &Parcel) -> Result<Attempt, DeployError> {
+    async fn attempt(
+        &self,
+        state: &DeployState,
+        record: &Deploy,
+        parcel: &Parcel,
+        rollout: Option<&Rollout>,
+    ) -> Result<Attempt, DeployError> {
         let mut unfinished = self.begin(parcel).await?;
-        let outcome = self.finish(&mut unfinished, state, record, parcel).await;
+        let outcome = self.finish(&mut unfinished, state, (record, rollout), parcel).await;
         // If this fails, the lease ends by itself.
         let _ = self.member.revoke(unfinished.lease).await;
         outcome
@@ -236,7 +248,7 @@ impl Deploys {
         &self,
         unfinished: &mut Unfinished,
         state: &DeployState,
-        record: &Deploy,
+        (record, rollout): (&Deploy, Option<&Rollout>),
         parcel: &Parcel,
     ) -> Result<Attempt, DeployError> {
         // Read after the registration: what is there now stays.
@@ -261,17 +273,24 @@ impl Deploys {
         }
         let bytes = record.bytes();
         let head = Head::of(&bytes);
-        let writes = BTreeMap::from([
+        let mut writes = BTreeMap::from([
             (record_key(&head.id), Write::Put(bytes.into(), None)),
-            (head_key(), Write::Put(head.bytes().into(), None)),
             (unfinished.condition.key.clone(), Write::Remove),
         ]);
-        let conditions = vec![unfinished.condition.clone(), state.same_head()];
+        match rollout {
+            Some(rollout) => _ = writes.insert(rollout_key(), Write::Put(rollout.bytes().into(), None)),
+            None => {
+                writes.insert(head_key(), Write::Put(head.bytes().into(), None));
+                writes.insert(rollout_key(), Write::Remove);
+            }
+        }
+        let conditions = vec![unfinished.condition.clone(), state.same_head(), state.same_rollout()];
         match self.member.commit(Transaction { conditions, writes }).await {
             Ok(Some(_)) => Ok(Attempt::Done(head.id)),
             Ok(None) => Ok(Attempt::Raced),
-            Err(error @ WorldError::Unreachable(_)) => match self.head().await {
-                Ok((Some(now), _)) if now == head => Ok(Attempt::Done(head.id)),
+            Err(error @ WorldError::Unreachable(_)) => match self.state().await {
+                // The record comes with what lets it count.
+                Ok(now) if now.list.contains_key(&head.id) => Ok(Attempt::Done(head.id)),
                 // It may still be on its way.
                 _ => Err(DeployError::Unknown { id: head.id, error }),
             },
@@ -346,6 +365,12 @@ impl Deploys {
 /// The most characters of who makes a deploy.
 const BY_CHARS_MAX: usize = 200;
 
+/// The user who publishes, and the host.
+pub(super) fn user_at(publish: &Publish, member: &Arc<dyn Member>) -> String {
+    let user = || format!("{}@{}", users::user_name(users::us()), member.host());
+    publish.by.clone().unwrap_or_else(user).chars().take(BY_CHARS_MAX).collect()
+}
+
 /// The record as the successor of the one in force.
 fn based(
     mut record: Deploy,
@@ -355,6 +380,15 @@ fn based(
 ) -> Result<Deploy, DeployError> {
     if matches!(state.head, Some((_, None))) && !force {
         return Err(DeployError::NoHead);
+    }
+    if let Some((_, Err(error))) = &state.rollout
+        && !force
+    {
+        return Err(DeployError::NoRollout(error.to_string()));
+    }
+    if let Some(rollout) = state.split().filter(|rollout| rollout.stage == Stage::Running && !force) {
+        let (to, wave, waves) = (rollout.deploy().clone(), rollout.wave + 1, rollout.waves().len());
+        return Err(DeployError::UnderWay { to, wave, waves });
     }
     let head = state.in_force().map(|head| &head.id);
     let listed = head.and_then(|head| state.list.get(head));

@@ -1,4 +1,4 @@
-//! The deploy in force in a world as a source of graphs.
+//! The deploy that a host must have as a source of graphs.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use tokio::task::JoinHandle;
 use crate::gapi::contract::{Begun, Gapi, GapiData, GapiError};
 use crate::gapi::deploy::error::DeployError;
 use crate::gapi::deploy::fetch::Deploys;
-use crate::gapi::deploy::follow::{Ended, Follower, News};
+use crate::gapi::deploy::follow::{Ended, Follower, News, note_refused};
 use crate::gapi::deploy::load::{LoadError, Loaded, Loader};
+use crate::gapi::deploy::moving::move_rollouts;
 use crate::gapi::deploy::store::{Documents, Store};
 use crate::gapi::failure::Failure;
 use crate::graph::{ContentId, GraphConfig, Head, Kinds};
@@ -44,7 +45,7 @@ struct Following {
     loader: Loader,
     /// `None`: not begun.
     news: Option<watch::Receiver<Option<Arc<News>>>>,
-    task: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
     next: Option<Arc<News>>,
     /// The deploy whose graph was handed out last, in words too.
     coming: Option<(Head, Documents, String)>,
@@ -54,9 +55,7 @@ struct Following {
 
 impl Drop for Following {
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.end();
     }
 }
 
@@ -70,11 +69,14 @@ enum Found {
 }
 
 impl Following {
+    fn end(&mut self) {
+        self.tasks.drain(..).for_each(|task| task.abort());
+    }
+
     async fn found(&self) -> Found {
-        match tokio::time::timeout(READ_MAX, self.loader.deploys.head()).await {
+        match tokio::time::timeout(READ_MAX, self.loader.deploys.wanted()).await {
             Err(_) => Found::Unread(format!("no answer within {READ_MAX:?}")),
-            Ok(Ok((Some(head), _))) => Found::Deploy(head),
-            Ok(Ok((None, snapshot))) => Found::None(snapshot.revision),
+            Ok(Ok(wanted)) => wanted.target.map_or(Found::None(wanted.revision), Found::Deploy),
             Ok(Err(error)) => Found::Unread(error.to_string()),
         }
     }
@@ -102,6 +104,7 @@ impl Following {
                 Found::Deploy(head) => match self.loader.load(&head, true).await {
                     Ok(loaded) => return Ok((loaded, head.sha256)),
                     Err(LoadError::Bad(why)) => {
+                        note_refused(self.data.world(), &head, &why);
                         let last = self.last(&why).await.ok_or(why)?;
                         return Ok((last, head.sha256));
                     }
@@ -141,8 +144,14 @@ impl Following {
         let (news, receiver) = watch::channel(None);
         self.news = Some(receiver);
         if !self.data.no_watch {
-            let follower = Follower { loader: self.loader.clone(), seen: Some(seen), news };
-            self.task = Some(tokio::spawn(follower.run()));
+            let (running, rollouts) = watch::channel(None);
+            let view = self.data.world().clone();
+            let follower = Follower { loader: self.loader.clone(), seen: Some(seen), news, running, view };
+            self.tasks.push(tokio::spawn(follower.run()));
+            // In noop nothing is written to the world.
+            if !self.data.noop {
+                self.tasks.push(tokio::spawn(move_rollouts(self.loader.deploys.clone(), rollouts)));
+            }
         }
     }
 
@@ -171,8 +180,8 @@ impl Gapi for DeploySource {
         let opened = blocking(move || if looks { Store::looking(&prefix) } else { Store::open(&prefix) });
         let (store, kinds) = (Arc::new(opened.await?), self.kinds.clone());
         let loader = Loader { deploys: Deploys::of(member), store, kinds, looks };
-        let (news, task, next, coming, in_force) = (None, None, None, None, Vec::new());
-        self.following = Some(Following { data, loader, news, task, next, coming, in_force });
+        let (news, tasks, next, coming, in_force) = (None, Vec::new(), None, None, Vec::new());
+        self.following = Some(Following { data, loader, news, tasks, next, coming, in_force });
         Ok(())
     }
 
@@ -212,9 +221,18 @@ impl Gapi for DeploySource {
         let Some(following) = &mut self.following else { return };
         let Some((head, documents, what)) = following.coming.take() else { return };
         if !is_accepted {
+            note_refused(
+                following.data.world(),
+                &head,
+                "its graph is refused there: the log of that host has the reasons",
+            );
             tracing::error!(target: "mgmt", "{what} is refused here, and the one before stays in force: deploy another graph, or `deploy revert`");
             return;
         }
+        following.data.world().note_followed(|followed| {
+            followed.deploy = Some(head.id.to_string());
+            followed.refused = None;
+        });
         following.in_force.retain(|(other, _)| *other != head);
         following.in_force.insert(0, (head.clone(), documents));
         following.in_force.truncate(KEPT_MAX);
@@ -235,8 +253,8 @@ impl Gapi for DeploySource {
     }
 
     async fn close(&mut self) {
-        if let Some(task) = self.following.as_mut().and_then(|following| following.task.take()) {
-            task.abort();
+        if let Some(following) = &mut self.following {
+            following.end();
         }
     }
 }

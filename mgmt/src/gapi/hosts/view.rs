@@ -12,7 +12,9 @@ use crate::gapi::hosts::follow::follow;
 use crate::gapi::hosts::schedule::WorldSchedule;
 use crate::gapi::hosts::signal::{WorldSignal, decoded, decoded_by_host};
 use crate::gapi::hosts::topics::{Decode, Topics};
-use crate::resource::{AliveHost, Keys, Member, READ_MAX, Scheduling, all_hosts, living, value_key, values_of};
+use crate::resource::{
+    AliveHost, FollowedDeploy, Keys, Member, READ_MAX, Scheduling, all_hosts, living, value_key, values_of,
+};
 
 /// What a source of graphs can read of the world that this host shares with others; a closure has it by
 /// [`Cx::world`](crate::gapi::Cx::world). Clones are the same view.
@@ -41,6 +43,8 @@ pub(super) struct Shared {
     is_away: AtomicBool,
     /// Each key is read once, and not watched.
     is_once: AtomicBool,
+    /// The deploy that is in force here, if the source of graphs follows deploys.
+    followed: watch::Sender<Option<FollowedDeploy>>,
 }
 
 impl fmt::Debug for WorldView {
@@ -95,6 +99,20 @@ impl WorldView {
     /// The next graph waits until this is true, as for all that is read.
     pub(super) fn wait_for(&self, is_known: Arc<AtomicBool>) {
         self.shared.schedules().push(is_known);
+    }
+
+    /// Which deploy is in force here: of a source that follows deploys.
+    pub(crate) fn followed(&self) -> watch::Receiver<Option<FollowedDeploy>> {
+        self.shared.followed.subscribe()
+    }
+
+    /// Notes what is in force here.
+    pub(crate) fn note_followed(&self, change: impl FnOnce(&mut FollowedDeploy)) {
+        self.shared.followed.send_if_modified(|followed| {
+            let before = followed.clone();
+            change(followed.get_or_insert_default());
+            *followed != before
+        });
     }
 
     pub(super) fn made_progress(&self) {

@@ -1,6 +1,7 @@
 //! The keys of deploys in a world:
 //!
 //! - `/mgmt/deploys/head` names the deploy in force.
+//! - `/mgmt/deploys/rollout` is a deploy in waves: how far it has got, or how it has ended.
 //! - `/mgmt/deploys/list/ID` is the record of a deploy.
 //! - `/mgmt/deploys/pending/NAME` is what a deploy that is being published will refer to, under a lease. Each writes
 //!   `/mgmt/deploys/turn` too, on which every removal depends.
@@ -15,6 +16,7 @@ use crate::resource::Keys;
 pub(crate) const PART_BYTES: usize = 512 << 10;
 
 const HEAD: &str = "/mgmt/deploys/head";
+const ROLLOUT: &str = "/mgmt/deploys/rollout";
 const TURN: &str = "/mgmt/deploys/turn";
 pub(super) const LIST: &str = "/mgmt/deploys/list/";
 pub(super) const PENDING: &str = "/mgmt/deploys/pending/";
@@ -24,6 +26,11 @@ const DATA: &str = "/mgmt/blobs/data/";
 /// The key of what names the deploy in force.
 pub(crate) fn head_key() -> String {
     HEAD.to_owned()
+}
+
+/// The key of a deploy in waves.
+pub(crate) fn rollout_key() -> String {
+    ROLLOUT.to_owned()
 }
 
 /// The key that is written whenever content becomes needed.

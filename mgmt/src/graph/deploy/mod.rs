@@ -7,6 +7,9 @@ mod difference;
 mod keys;
 mod record;
 mod removal;
+mod rollout;
+#[cfg(test)]
+mod rollout_tests;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -18,10 +21,14 @@ pub(crate) use carried::{ENTRIES_MAX, FILE_BYTES_MAX, entry_mode, is_name};
 pub use content::{ContentId, ContentRef};
 pub(crate) use difference::differences;
 pub use difference::{Difference, FieldChange, ResourceChange};
-pub(crate) use keys::{PART_BYTES, data_key, head_key, index_key, index_keys, pending_key, record_key, turn_key};
+pub(crate) use keys::{
+    PART_BYTES, data_key, head_key, index_key, index_keys, pending_key, record_key, rollout_key, turn_key,
+};
 pub(crate) use record::{DEPLOY_BYTES_MAX, Head, MESSAGE_BYTES_MAX, RECORD_BYTES_MAX, RecordError};
 pub use record::{Deploy, DeployId};
 pub(crate) use removal::{Kept, removals};
+pub use rollout::{Fate, Rollout, Stage, Wave, WaveGoal};
+pub(crate) use rollout::{Terms as WaveTerms, target, wrong_waves};
 pub(crate) use state::{DeployState, Indexed, Listed, Pending, indexed, is_there};
 pub(crate) use travel::{Read, files_read};
 pub(crate) use upload::{Upload, part_count, uploads};

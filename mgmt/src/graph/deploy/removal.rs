@@ -21,11 +21,13 @@ pub(crate) struct Kept<'a> {
 }
 
 impl<'a> Kept<'a> {
-    /// The newest ones up to this number, and in any case the one in force.
+    /// The newest ones up to this number, and in any case the one in force and those of a rollout.
     pub(crate) fn of(state: &'a DeployState, keep: usize) -> Kept<'a> {
         let (mut kept, head) = (Kept::default(), state.in_force().map(|head| &head.id));
+        let rollout = state.rollout().into_iter().flat_map(|rollout| [rollout.deploy(), rollout.before()]);
+        let in_use: Vec<&DeployId> = rollout.chain(head).collect();
         for (n, (id, deploy)) in state.newest_first().into_iter().enumerate() {
-            if n < keep || Some(id) == head {
+            if n < keep || in_use.contains(&id) {
                 kept.deploys.push((id, deploy));
             } else {
                 kept.leaving.push(id);
@@ -34,13 +36,13 @@ impl<'a> Kept<'a> {
         for listed in state.list.values() {
             match &listed.record {
                 Err(RecordError::Newer(_)) => kept.has_unknown = true,
-                Err(RecordError::Damaged(_)) if Some(&listed.id) == head => kept.has_unknown = true,
+                Err(RecordError::Damaged(_)) if in_use.contains(&&listed.id) => kept.has_unknown = true,
                 Err(RecordError::Damaged(_)) => kept.leaving.push(&listed.id),
                 Ok(_) => {}
             }
         }
-        // A head that can't be read may stand for any of them.
-        kept.has_unknown |= matches!(state.head, Some((_, None)));
+        // A head or a rollout that can't be read may stand for any of them.
+        kept.has_unknown |= matches!(state.head, Some((_, None))) || matches!(state.rollout, Some((_, Err(_))));
         kept
     }
 }

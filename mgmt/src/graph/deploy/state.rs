@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::graph::deploy::content::{ContentId, ContentRef};
-use crate::graph::deploy::keys::{INDEX, LIST, PENDING, head_key, turn_key};
+use crate::graph::deploy::keys::{INDEX, LIST, PENDING, head_key, rollout_key, turn_key};
 use crate::graph::deploy::record::{DEPLOY_BYTES_MAX, Deploy, DeployId, Head, RecordError};
+use crate::graph::deploy::rollout::Rollout;
 use crate::resource::{Condition, Keys, Revision, Snapshot};
 
 /// A record in the list of a world.
@@ -28,6 +29,7 @@ pub(crate) struct Pending {
 pub(crate) struct DeployState {
     /// The entry that names the deploy in force; its inner `None`: it can't be read.
     pub(crate) head: Option<(Revision, Option<Head>)>,
+    pub(crate) rollout: Option<(Revision, Result<Rollout, RecordError>)>,
     pub(crate) turn: Option<Revision>,
     pub(crate) list: BTreeMap<DeployId, Listed>,
     /// `None`: one of those that are being published can't be read, so that any content may be needed.
@@ -51,7 +53,12 @@ impl DeployState {
     /// The keys that must be read.
     pub(crate) fn keys() -> Vec<Keys> {
         let below = |prefix: &str| Keys::Below(prefix.to_owned());
-        vec![Keys::One(head_key()), Keys::One(turn_key()), below(LIST), below(PENDING)]
+        vec![Keys::One(head_key()), Keys::One(rollout_key()), Keys::One(turn_key()), below(LIST), below(PENDING)]
+    }
+
+    /// Those of a deploy in waves alone.
+    pub(crate) fn rollout_keys() -> Vec<Keys> {
+        vec![Keys::One(head_key()), Keys::One(rollout_key())]
     }
 
     pub(crate) fn of(snapshot: &Snapshot) -> DeployState {
@@ -59,6 +66,8 @@ impl DeployState {
         for (key, entry) in &snapshot.entries {
             if *key == head_key() {
                 state.head = Some((entry.written, Head::read(&entry.value)));
+            } else if *key == rollout_key() {
+                state.rollout = Some((entry.written, Rollout::read(&entry.value)));
             } else if *key == turn_key() {
                 state.turn = Some(entry.written);
             } else if let Some(id) = key.strip_prefix(LIST).and_then(|id| id.parse::<DeployId>().ok()) {
@@ -85,6 +94,23 @@ impl DeployState {
     /// The condition that the deploy in force is still the same.
     pub(crate) fn same_head(&self) -> Condition {
         Condition { key: head_key(), written: self.head.as_ref().map(|(written, _)| *written) }
+    }
+
+    /// The rollout, if it can be read and still counts: the deploy that it began with is in force, or its own is.
+    pub(crate) fn rollout(&self) -> Option<&Rollout> {
+        let rollout = self.rollout.as_ref()?.1.as_ref().ok()?;
+        let head = self.in_force();
+        (head == Some(&rollout.from) || head == Some(&rollout.to)).then_some(rollout)
+    }
+
+    /// A rollout because of which hosts have different deploys, or will.
+    pub(crate) fn split(&self) -> Option<&Rollout> {
+        self.rollout().filter(|rollout| rollout.is_split() && self.in_force() == Some(&rollout.from))
+    }
+
+    /// The condition that the rollout is still the same.
+    pub(crate) fn same_rollout(&self) -> Condition {
+        Condition { key: rollout_key(), written: self.rollout.as_ref().map(|(written, _)| *written) }
     }
 
     /// The condition that no content has become needed since.

@@ -25,6 +25,9 @@ pub struct AliveHost {
     /// When its engine started, by the clock of that host, as in `2026-11-30T14:00:05.123Z`.
     #[serde(default)]
     pub started: String,
+    /// A random number of this run of its engine, so that what an earlier run has left is not taken for its state.
+    #[serde(default)]
+    pub run: u64,
 }
 
 /// The key under which a host is alive.
@@ -37,18 +40,23 @@ pub(crate) fn all_hosts() -> Keys {
     Keys::Below(HOSTS.to_owned())
 }
 
+/// The living host of this entry, or why it can't be read. `None`: the key is none of a host.
+pub(super) fn living_host(key: &str, bytes: &[u8]) -> Option<Result<AliveHost, String>> {
+    let part = key.strip_prefix(HOSTS)?;
+    Some(text_of_key_part(part).ok_or_else(|| "the key names no host".to_owned()).and_then(|name| {
+        let host: AliveHost = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        Ok(AliveHost { name, ..host })
+    }))
+}
+
 /// The living hosts of these entries, in the order of their names. Each bad entry spoils only itself.
 pub(crate) fn living<'a>(entries: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Vec<AliveHost> {
     let mut hosts = Vec::new();
     for (key, bytes) in entries {
-        let Some(part) = key.strip_prefix(HOSTS) else { continue };
-        let host = text_of_key_part(part).ok_or_else(|| "the key names no host".to_owned()).and_then(|name| {
-            let host: AliveHost = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-            Ok(AliveHost { name, ..host })
-        });
-        match host {
-            Ok(host) => hosts.push(host),
-            Err(why) => {
+        match living_host(key, bytes) {
+            None => {}
+            Some(Ok(host)) => hosts.push(host),
+            Some(Err(why)) => {
                 let key = in_one_line(key);
                 tracing::warn!(target: "mgmt", "the entry {key} of the world is left out of the living hosts: {why}");
             }

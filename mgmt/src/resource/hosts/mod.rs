@@ -1,4 +1,5 @@
-//! What hosts share in a world besides resources: values, who is alive, and who is chosen; and the access of kinds.
+//! What hosts share in a world besides resources: values, who is alive and in which state, and who is chosen; and the
+//! access of kinds.
 
 mod access;
 mod alive;
@@ -8,6 +9,7 @@ mod schedule;
 #[cfg(test)]
 mod schedule_tests;
 mod scheduling;
+mod state;
 mod typed;
 mod values;
 
@@ -22,5 +24,7 @@ pub(crate) use schedule::{
 };
 pub use scheduling::Chosen;
 pub(crate) use scheduling::{Scheduling, Seat};
+pub use state::{ClusterHost, FollowedDeploy, HostState, HostTrouble, RefusedDeploy};
+pub(crate) use state::{cluster_hosts, cluster_keys, state_key};
 pub(crate) use typed::of_text;
 pub(crate) use values::{VALUE_BYTES_MAX, host_of_value, value_key, values_of};

@@ -164,6 +164,9 @@ pub struct EngineReport {
     pub converged: bool,
     /// Whether the graph can't converge by itself.
     pub hopeless: bool,
+    /// Why the other hosts have not converged, if they count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Whether the engine is in a pause.
     pub paused: bool,
 }

@@ -11,12 +11,15 @@ use crate::gapi::{Gapi, GapiData, WorldView};
 use crate::graph::{Exchanged, Offers};
 use crate::resource::{Changes, Member, Scheduling, Services, Snapshot, World};
 use crate::runtime::builder::{Builder, Settings};
+use crate::runtime::core::Core;
 use crate::runtime::drive::Request;
+use crate::runtime::error::EngineError;
 use crate::runtime::exchange::collect::{follow_exports, follow_own};
 use crate::runtime::exchange::publications::Publications;
 use crate::runtime::exchange::publish::{Publisher, publish_exports};
-use crate::runtime::hosts::{Living, Schedules, keep_alive};
+use crate::runtime::hosts::{Living, Reporting, Schedules, follow_others, keep_alive};
 use crate::runtime::prepare::Preparing;
+use crate::sys::rng;
 
 /// The default of `Builder::export_ttl`.
 const EXPORT_TTL: Duration = Duration::from_secs(24 * 3600);
@@ -42,6 +45,10 @@ pub(crate) struct Site {
     pub(crate) publications: Publications,
     /// Graphs are made ready to run here, not only to be looked at.
     pub(crate) runs: bool,
+    /// The engine has converged only when all other hosts have, too.
+    pub(crate) counts_all: bool,
+    /// For how long they must have.
+    converged_timeout: Duration,
     /// What was read last: it holds as long as the world can't be reached.
     known: Arc<Mutex<Snapshot>>,
 }
@@ -58,6 +65,8 @@ impl Default for Site {
             ttl: EXPORT_TTL,
             publications: Publications::default(),
             runs: false,
+            counts_all: false,
+            converged_timeout: Duration::ZERO,
             known: Arc::default(),
         }
     }
@@ -88,6 +97,19 @@ impl Site {
         if changes.revision > known.revision {
             known.apply(changes);
         }
+    }
+
+    /// An engine runs here from now on.
+    pub(crate) fn begin_run(&mut self, converged_timeout: Duration) -> Result<(), EngineError> {
+        if self.counts_all && self.world.is_none() {
+            let why = "the convergence of all hosts counts (`--cluster`), and there is no world to see them in: give \
+                       the engine one (`Builder::world`, `--seeds`)";
+            return Err(EngineError::wrong(why.to_owned()));
+        }
+        // Without random numbers, what an earlier run of this host has left may be taken for its state.
+        self.living.run = rng::number().unwrap_or_default();
+        (self.runs, self.converged_timeout) = (true, converged_timeout);
+        Ok(())
     }
 
     /// Gives the resources of the engine access to the world.
@@ -123,6 +145,11 @@ impl Preparing {
         if let Some(schedules) = self.site.schedules.as_ref().filter(|_| !self.settings.is_noop()) {
             schedules.take_part();
         }
+    }
+
+    /// Other hosts see the state of this one.
+    pub(crate) fn reports_state(&self) -> bool {
+        self.site.member.is_some() && !self.settings.is_noop()
     }
 }
 
@@ -175,27 +202,33 @@ impl<G: Gapi> Builder<G> {
 }
 
 /// Starts what keeps the graph in force and the world in step, until the engine `quits`. Returns the tasks that publish
-/// exports and keep this host alive, which may take a moment longer.
+/// exports, keep this host alive and report its state, which may take a moment longer.
 pub(crate) fn begin(
     preparing: &Preparing,
-    in_force: &watch::Sender<InForce>,
-    requests: mpsc::WeakUnboundedSender<Request>,
+    core: &Core,
+    requests: &mpsc::UnboundedSender<Request>,
     quits: &watch::Receiver<Option<()>>,
-) -> [Option<JoinHandle<()>>; 2] {
+) -> [Option<JoinHandle<()>>; 3] {
+    let (in_force, requests) = (&core.in_force, requests.downgrade());
     let Some(member) = preparing.site.member.as_ref() else {
         let follow = follow_own(preparing.clone(), requests, in_force.subscribe());
         tokio::spawn(until(quits.clone(), follow));
-        return [None, None];
+        return [const { None }; 3];
     };
-    let follow = follow_exports(Arc::clone(member), preparing.clone(), requests, in_force.subscribe());
+    let follow = follow_exports(Arc::clone(member), preparing.clone(), requests.clone(), in_force.subscribe());
     tokio::spawn(until(quits.clone(), follow));
-    if preparing.settings.is_noop() {
-        return [None, None];
+    if preparing.site.counts_all {
+        let others = follow_others(Arc::clone(member), preparing.site.converged_timeout, requests.clone());
+        tokio::spawn(until(quits.clone(), others));
     }
-    let alive = keep_alive(Arc::clone(member), preparing.site.living.clone(), quits.clone());
+    let Some(news) = core.outlook.news() else { return [const { None }; 3] };
+    let (living, view) = (&preparing.site.living, preparing.site.view.clone());
+    let alive = keep_alive(Arc::clone(member), living.clone(), quits.clone());
+    let reporting = Reporting { member: Arc::clone(member), living: living.clone(), view, news, requests };
+    let report = reporting.run(quits.clone());
     let publisher = Publisher::new(Arc::clone(member), preparing.site.ttl, preparing.site.publications.clone());
     let publish = publish_exports(publisher, in_force.subscribe(), quits.clone());
-    [Some(tokio::spawn(publish)), Some(tokio::spawn(alive))]
+    [Some(tokio::spawn(publish)), Some(tokio::spawn(alive)), Some(tokio::spawn(report))]
 }
 
 async fn until(mut quits: watch::Receiver<Option<()>>, work: impl Future<Output = ()>) {

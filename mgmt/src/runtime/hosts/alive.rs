@@ -22,11 +22,13 @@ const TTL_MIN: Duration = Duration::from_secs(1);
 pub(crate) struct Living {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) ttl: Duration,
+    /// The number of this run.
+    pub(crate) run: u64,
 }
 
 impl Default for Living {
     fn default() -> Living {
-        Living { labels: BTreeMap::new(), ttl: ALIVE_TTL }
+        Living { labels: BTreeMap::new(), ttl: ALIVE_TTL, run: 0 }
     }
 }
 
@@ -38,6 +40,7 @@ impl Living {
         env!("CARGO_PKG_VERSION").clone_into(&mut host.version);
         host.labels.clone_from(&self.labels);
         host.started = rfc3339(wall());
+        host.run = self.run;
         host
     }
 }
@@ -54,6 +57,15 @@ impl<G: Gapi> Builder<G> {
     /// it at once. At least a second; the engine writes to the world three times in this time. Default: 15 seconds.
     pub fn alive_ttl(mut self, ttl: Duration) -> Self {
         self.options.preparing.site.living.ttl = ttl.max(TTL_MIN);
+        self
+    }
+
+    /// Whether this engine has converged only when all other living hosts of its [`world`](Builder::world) have, too:
+    /// each of them has reported that its graph has converged, and nothing else, for the
+    /// [`converged_timeout`](Builder::converged_timeout) of this engine, and at least for a second. While the world is
+    /// away, the engine has not converged. Default: false. Without a world, such an engine does not start.
+    pub fn converged_cluster(mut self, cluster: bool) -> Self {
+        self.options.preparing.site.counts_all = cluster;
         self
     }
 }

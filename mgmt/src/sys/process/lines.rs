@@ -91,6 +91,12 @@ impl LineStream {
         }
     }
 
+    /// The number of its process, while it runs.
+    #[cfg(feature = "etcd")]
+    pub fn pid(&self) -> Option<i32> {
+        self.running.as_ref().map(|running| running.child.pid().as_raw_nonzero().get())
+    }
+
     /// The next line, or the end; `None` after the end. Cancel safe: a call that is dropped loses no line.
     ///
     /// # Errors

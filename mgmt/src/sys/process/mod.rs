@@ -5,6 +5,8 @@ mod account;
 mod capture;
 mod child;
 mod command;
+#[cfg(feature = "etcd")]
+mod earlier;
 mod error;
 mod escape;
 mod group;
@@ -25,6 +27,8 @@ mod tests;
 pub use account::Account;
 pub use capture::Captured;
 pub use command::{Command, Env, InheritEnv, LINGER, Leftovers, OUTPUT_BYTES_MAX};
+#[cfg(feature = "etcd")]
+pub use earlier::Earlier;
 pub use error::ProcessError;
 pub use escape::{escape_lossless, escape_text};
 pub use lines::{LINE_BYTES_MAX, Line, LineEvent, LineStream, spawn_lines};

@@ -23,7 +23,7 @@ pub enum EtcdError {
 }
 
 /// Checks an address. Returns whether it is encrypted.
-pub(super) fn check(url: &str) -> Result<bool, EtcdError> {
+pub(in crate::world) fn check(url: &str) -> Result<bool, EtcdError> {
     let no_url = || EtcdError::NoUrl(url.to_owned());
     let (scheme, rest) = url.split_once("://").ok_or_else(no_url)?;
     let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(no_url)?;
@@ -40,7 +40,7 @@ pub(super) fn check(url: &str) -> Result<bool, EtcdError> {
 }
 
 /// Whether an address leads to this host, whatever a name server answers.
-fn is_here(host: &str) -> bool {
+pub(in crate::world) fn is_here(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

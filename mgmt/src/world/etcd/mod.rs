@@ -1,9 +1,12 @@
 //! A world in etcd, which hosts share over the network.
 
 mod address;
+mod cluster;
 mod member;
 mod watch;
 mod world;
 
 pub use address::EtcdError;
+pub(in crate::world) use address::{check, is_here};
+pub(in crate::world) use cluster::{CHANGE_MAX, Health, Listed, Members};
 pub use world::Etcd;

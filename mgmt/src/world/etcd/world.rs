@@ -1,7 +1,7 @@
 //! The world as a program gives it to engines: addresses and certificates.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions};
@@ -38,7 +38,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// ```
 #[derive(Clone)]
 pub struct Etcd {
-    addresses: Vec<String>,
+    /// Clones share them: they change when servers come and go.
+    addresses: Arc<RwLock<Vec<String>>>,
     tls: Option<TlsOptions>,
     link: Arc<Mutex<Link>>,
     /// See [`Etcd::reports_progress`].
@@ -49,6 +50,8 @@ pub struct Etcd {
 #[derive(Default)]
 struct Link {
     client: Option<Client>,
+    /// The address to which it leads.
+    address: String,
     /// How many connections were lost.
     lost: u64,
     /// The server to which the next one leads, counted on and on.
@@ -57,7 +60,7 @@ struct Link {
 
 impl fmt::Debug for Etcd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Etcd").field("addresses", &self.addresses).finish_non_exhaustive()
+        f.debug_struct("Etcd").field("addresses", &self.addresses()).finish_non_exhaustive()
     }
 }
 
@@ -66,7 +69,7 @@ impl Etcd {
     /// enough; with several, others are used when one is away.
     pub fn new(addresses: impl IntoIterator<Item = impl Into<String>>) -> Etcd {
         Etcd {
-            addresses: addresses.into_iter().map(Into::into).collect(),
+            addresses: Arc::new(RwLock::new(addresses.into_iter().map(Into::into).collect())),
             tls: None,
             link: Arc::default(),
             reports_progress: Arc::default(),
@@ -96,11 +99,12 @@ impl Etcd {
     }
 
     /// What is wrong with the addresses.
-    pub(super) fn problem(&self) -> Option<EtcdError> {
-        if self.addresses.is_empty() {
+    pub(in crate::world) fn problem(&self) -> Option<EtcdError> {
+        let addresses = self.addresses();
+        if addresses.is_empty() {
             return Some(EtcdError::NoAddress);
         }
-        self.addresses.iter().find_map(|address| match check(address) {
+        addresses.iter().find_map(|address| match check(address) {
             Ok(true) if self.tls.is_none() => Some(EtcdError::NoCertificates(address.clone())),
             checked => checked.err(),
         })
@@ -114,16 +118,17 @@ impl Etcd {
         }
         let mut link = self.link.lock().await;
         let mut problems = Vec::new();
-        for _ in &self.addresses {
+        let addresses = self.addresses();
+        for _ in &addresses {
             if let Some(client) = &link.client {
                 return Ok((client.clone(), link.lost));
             }
-            let address = &self.addresses[link.next % self.addresses.len()];
+            let address = &addresses[link.next % addresses.len()];
             // Counted before: the caller may not wait so long.
             link.next += 1;
             let connected = tokio::time::timeout(CONNECT_MAX, self.connect(address)).await;
             match connected.unwrap_or_else(|_| Err(format!("no answer within {CONNECT_MAX:?}"))) {
-                Ok(client) => link.client = Some(client),
+                Ok(client) => (link.client, link.address) = (Some(client), address.clone()),
                 Err(why) => problems.push(format!("{address}: {why}")),
             }
         }
@@ -131,15 +136,7 @@ impl Etcd {
     }
 
     async fn connect(&self, address: &str) -> Result<Client, String> {
-        let options = ConnectOptions::new().with_keep_alive(KEEP_ALIVE, KEEP_ALIVE).with_keep_alive_while_idle(true);
-        // A server that has lost the others reports it, and does not just fall silent.
-        let options = options.with_connect_timeout(CONNECT_MAX).with_require_leader(true);
-        let options = match &self.tls {
-            Some(tls) => options.with_tls(tls.clone()),
-            None => options,
-        };
-        let client = Client::connect([address], Some(options)).await;
-        let client = client.map_err(|error| words(&error))?;
+        let client = self.reach(address).await?;
         // The connection is made with the first question.
         client
             .kv_client()
@@ -147,6 +144,40 @@ impl Etcd {
             .await
             .map_err(|error| words(&error))?;
         Ok(client)
+    }
+
+    /// A connection to the server at this address, which may not answer.
+    pub(super) async fn reach(&self, address: &str) -> Result<Client, String> {
+        let options = ConnectOptions::new().with_keep_alive(KEEP_ALIVE, KEEP_ALIVE).with_keep_alive_while_idle(true);
+        // A server that has lost the others reports it, and does not just fall silent.
+        let options = options.with_connect_timeout(CONNECT_MAX).with_require_leader(true);
+        let options = match &self.tls {
+            Some(tls) => options.with_tls(tls.clone()),
+            None => options,
+        };
+        Client::connect([address], Some(options)).await.map_err(|error| words(&error))
+    }
+
+    /// The addresses of its servers.
+    pub(in crate::world) fn addresses(&self) -> Vec<String> {
+        self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its servers are at these addresses from now on. A connection to another one is given up.
+    pub(in crate::world) async fn follow(&self, addresses: Vec<String>) {
+        if self.addresses() == addresses {
+            return;
+        }
+        addresses.clone_into(&mut self.addresses.write().unwrap_or_else(PoisonError::into_inner));
+        let mut link = self.link.lock().await;
+        if !addresses.contains(&link.address) && link.client.take().is_some() {
+            link.lost += 1;
+        }
+    }
+
+    /// Whether this address can be used.
+    pub(in crate::world) fn accepts(&self, address: &str) -> bool {
+        check(address).is_ok_and(|is_encrypted| !is_encrypted || self.tls.is_some())
     }
 
     /// The connection of that number gives no answers: the next one leads to another server.

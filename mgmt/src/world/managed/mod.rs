@@ -1,0 +1,16 @@
+//! An etcd that this program runs itself: its process, its addresses, and the part of this host in the cluster.
+
+mod act;
+mod child;
+mod error;
+mod kept;
+mod log;
+mod program;
+mod records;
+mod runner;
+mod server;
+mod settings;
+mod url;
+
+pub use error::ManagedError;
+pub use settings::{Managed, ManagedEtcd};

@@ -1,0 +1,123 @@
+//! Keeps the server of this host running.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::sys::rng;
+use crate::world::managed::child::Child;
+use crate::world::managed::error::ManagedError;
+use crate::world::managed::kept::Initial;
+use crate::world::managed::program;
+use crate::world::managed::runner::{Runner, initial};
+use crate::world::managed::url::Addresses;
+
+/// The longest pause before a server that ended is started again.
+const START_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A server that runs for this long has started well. One that does not for this long is no member for others.
+const WELL: Duration = Duration::from_secs(60);
+/// How long an etcd of an earlier run may take to end.
+const ORPHAN_GRACE: Duration = Duration::from_secs(5);
+/// Letters of the name of a new cluster.
+const TOKEN_LETTERS: usize = 24;
+
+impl Runner {
+    /// Starts the server that this host has had before, or the first one of a cluster.
+    pub(super) async fn begin(&mut self, is_first: bool) -> Result<(), ManagedError> {
+        let Some(own) = self.own().cloned() else { return Ok(()) };
+        if is_first {
+            let cluster = initial(&self.name(), &own.advertise_server);
+            let initial = Some(Initial { cluster, is_new: true });
+            self.dir.keep(|kept| (kept.initial, kept.member, kept.cluster) = (initial, None, None))?;
+        }
+        if self.dir.kept().initial.is_none() {
+            return Ok(());
+        }
+        self.start_child().await?;
+        let others = self.dir.kept().servers.iter().any(|server| !own.advertise_client.contains(server));
+        // With others it needs some of them, which may start later.
+        if others { Ok(()) } else { self.wait_until_it_answers(&own).await }
+    }
+
+    async fn wait_until_it_answers(&mut self, own: &Addresses) -> Result<(), ManagedError> {
+        let (began, after) = (Instant::now(), self.settings.start_max);
+        while let Some(child) = &self.child {
+            if let Some(health) = self.world.health(&own.advertise_client).await {
+                return self.dir.keep(|kept| kept.member = Some(health.id));
+            }
+            let last = child.last();
+            if let Some(how) = child.ended() {
+                return Err(ManagedError::Ended { how, last });
+            }
+            if began.elapsed() > after {
+                return Err(ManagedError::Silent { after, last });
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn start_child(&mut self) -> Result<(), ManagedError> {
+        if let Some(process) = self.dir.kept().process.clone().filter(|process| process.runs()) {
+            tracing::info!(target: "mgmt", "ending an etcd that an earlier run has left");
+            if !process.end(ORPHAN_GRACE).await {
+                return Err(ManagedError::Undead(self.dir.path().to_owned()));
+            }
+        }
+        let (Some(own), Some(initial)) = (self.own().cloned(), self.dir.kept().initial.clone()) else { return Ok(()) };
+        let token = rng::letters(TOKEN_LETTERS, "abcdefghijklmnopqrstuvwxyz")
+            .map_err(|error| ManagedError::File { path: self.dir.path().to_owned(), why: error.to_string() })?;
+        let data = self.dir.data();
+        let mut command = program::command(&self.settings.program)
+            .args(["--name", &self.name(), "--initial-cluster-token", &token])
+            .args(["--logger", "zap", "--log-outputs", "stdout", "--pre-vote"])
+            .args(["--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1h"])
+            .args(["--listen-client-urls", &own.client.join(","), "--listen-peer-urls", &own.server.join(",")])
+            .args(["--advertise-client-urls", &own.advertise_client.join(",")])
+            .args(["--initial-advertise-peer-urls", &own.advertise_server.join(",")])
+            .args(["--initial-cluster", &initial.cluster])
+            .args(["--initial-cluster-state", if initial.is_new { "new" } else { "existing" }])
+            .arg("--data-dir")
+            .arg(&data);
+        if let Some([authority, certificate, key]) = &self.settings.tls {
+            for prefix in ["", "peer-"] {
+                command = command.arg(format!("--{prefix}client-cert-auth"));
+                for (option, file) in [("trusted-ca-file", authority), ("cert-file", certificate), ("key-file", key)] {
+                    command = command.arg(format!("--{prefix}{option}")).arg(file);
+                }
+            }
+        }
+        let child = Child::start(command, self.dir.path()).await?;
+        let process = child.process.clone();
+        self.child = Some(child);
+        self.dir.keep(|kept| kept.process = process)
+    }
+
+    /// Starts the server again if it has ended.
+    pub(super) async fn keep_running(&mut self) -> Result<(), ManagedError> {
+        if let Some(child) = &self.child {
+            if child.began.elapsed() > WELL {
+                (self.failing_since, self.again.1) = (None, Duration::from_secs(1));
+            }
+            let Some(how) = child.ended() else { return Ok(()) };
+            let last = child.last();
+            self.child = None;
+            self.failing_since.get_or_insert_with(Instant::now);
+            self.again = (Instant::now() + self.again.1, (self.again.1 * 2).min(START_PAUSE_MAX));
+            if last.iter().any(|line| line.contains("removed from the cluster")) {
+                tracing::info!(target: "mgmt", "this host was removed from the servers of etcd");
+                return self.dir.put_data_aside();
+            }
+            return Err(ManagedError::Ended { how, last });
+        }
+        match self.dir.kept().initial.is_some() && Instant::now() >= self.again.0 {
+            true => self.start_child().await,
+            false => Ok(()),
+        }
+    }
+
+    /// The server has not run well for so long that others must not count on it: its data may be of no use.
+    pub(super) fn fails(&self) -> bool {
+        self.child.is_none() && self.failing_since.is_some_and(|since| since.elapsed() > WELL)
+    }
+}

@@ -1,0 +1,268 @@
+//! An etcd that this program runs itself, as a program sets it up.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::resource::{Member, World};
+use crate::world::elastic::IDEAL_SIZE;
+use crate::world::etcd::Etcd;
+use crate::world::managed::error::ManagedError;
+use crate::world::managed::kept::Directory;
+use crate::world::managed::program;
+use crate::world::managed::runner::{Runner, Wish};
+use crate::world::managed::url::Wanted;
+
+/// The default of [`Managed::start_max`].
+const START_MAX: Duration = Duration::from_secs(60);
+/// How long a host that stops may take to leave first, if too few servers would be left without it.
+const LEAVE_MAX: Duration = Duration::from_secs(10);
+
+/// A world in an etcd that hosts run themselves: one starts it, others join, up to a number of servers; servers that
+/// die are replaced. Needs the program `etcd` (3.4 or later).
+///
+/// ```no_run
+/// # async fn first() -> Result<(), Box<dyn std::error::Error>> {
+/// use mgmt::{Engine, world::Managed};
+/// let servers = Managed::new("/var/lib/mgmt/etcd", "web1")
+///     .server_urls(["https://10.0.0.1:2380"])
+///     .tls("/etc/mgmt/ca.pem", "/etc/mgmt/web1.pem", "/etc/mgmt/web1.key")
+///     .start()
+///     .await?;
+/// let engine = Engine::builder().world(servers.world()).hostname("web1").start().await?;
+/// // …
+/// engine.stop().await?;
+/// servers.stop().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Managed {
+    pub(super) host: String,
+    pub(super) dir: PathBuf,
+    pub(super) program: PathBuf,
+    pub(super) wanted: Wanted,
+    pub(super) seeds: Vec<String>,
+    pub(super) size: usize,
+    /// The authority, the certificate and the key.
+    pub(super) tls: Option<[PathBuf; 3]>,
+    pub(super) start_max: Duration,
+}
+
+fn texts(urls: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
+    urls.into_iter().map(Into::into).collect()
+}
+
+impl Managed {
+    /// The server of the host with this name, whose data is in this directory. It is made if it is missing, and must
+    /// belong to the user of this program.
+    pub fn new(dir: impl Into<PathBuf>, host: impl Into<String>) -> Managed {
+        Managed {
+            host: host.into(),
+            dir: dir.into(),
+            program: PathBuf::from("etcd"),
+            wanted: Wanted::default(),
+            seeds: Vec::new(),
+            size: IDEAL_SIZE,
+            tls: None,
+            start_max: START_MAX,
+        }
+    }
+
+    /// The program. Default: `etcd`, looked up in `PATH`.
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Managed {
+        self.program = program.into();
+        self
+    }
+
+    /// Where the server of this host listens for other servers: `https://HOST:PORT`, or on this host alone
+    /// `http://127.0.0.1:PORT`, which every local user can reach. The port 0 is one that is free; it stays the same as
+    /// long as the server has data. Default: none, and this host does not run a server.
+    pub fn server_urls(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Managed {
+        self.wanted.server = texts(urls);
+        self
+    }
+
+    /// Where the server of this host listens for clients. Default: the host of the first one of
+    /// [`Managed::server_urls`], with port 2379, or with a free one if that has port 0.
+    pub fn client_urls(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Managed {
+        self.wanted.client = texts(urls);
+        self
+    }
+
+    /// Where clients on other hosts reach the server. Default: [`Managed::client_urls`].
+    pub fn advertise_client_urls(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Managed {
+        self.wanted.advertise_client = texts(urls);
+        self
+    }
+
+    /// Where servers on other hosts reach the server. Default: [`Managed::server_urls`].
+    pub fn advertise_server_urls(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Managed {
+        self.wanted.advertise_server = texts(urls);
+        self
+    }
+
+    /// The addresses of servers that run already, for clients; one that answers is enough. All others are remembered.
+    /// Default: none, and this host is the first server, unless it remembers others.
+    pub fn seeds(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Managed {
+        self.seeds = texts(urls);
+        self
+    }
+
+    /// How many servers there should be. Only the first server sets it; [`ManagedEtcd::set_size`] changes it. At least
+    /// 1. Default: 5.
+    pub fn ideal_cluster_size(mut self, size: u16) -> Managed {
+        self.size = usize::from(size).max(1);
+        self
+    }
+
+    /// Files with the certificate of the authority, and with the certificate and the key of this host, as PEM. Servers
+    /// use them among one another and for clients, and accept no host without a certificate of this authority.
+    pub fn tls(
+        mut self,
+        authority: impl Into<PathBuf>,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Managed {
+        self.tls = Some([authority.into(), certificate.into(), key.into()]);
+        self
+    }
+
+    /// How long the first server may take until it answers. Default: 60 seconds.
+    pub fn start_max(mut self, time: Duration) -> Managed {
+        self.start_max = time;
+        self
+    }
+
+    /// Starts what this host does for the world: it runs a server, volunteers to run one, or only follows the servers.
+    /// A first server answers when this returns.
+    ///
+    /// # Errors
+    /// The addresses, the directory or the program can't be used, or the first server does not come up.
+    pub async fn start(self) -> Result<ManagedEtcd, ManagedError> {
+        let mut dir = Directory::open(&self.dir).await?;
+        let serves = !self.wanted.server.is_empty();
+        if serves {
+            program::examine(&self.program).await?;
+            choose_addresses(&self, &mut dir)?;
+        }
+        let known = self.seeds.iter().chain(&dir.kept().servers).cloned();
+        let mut addresses: Vec<String> = Vec::new();
+        known.for_each(|address| {
+            if !addresses.contains(&address) {
+                addresses.push(address)
+            }
+        });
+        let is_first = serves && (addresses.is_empty() && !dir.has_data());
+        if let (true, Some(own)) = (serves, &dir.kept().addresses) {
+            // As long as no other one is known.
+            addresses.extend(if addresses.is_empty() { own.advertise_client.clone() } else { Vec::new() });
+        }
+        let mut world = Etcd::new(addresses);
+        if let Some(files) = &self.tls {
+            let [authority, certificate, key] = files.each_ref().map(|file| read(file));
+            world = world.tls(authority?, certificate?, key?);
+        }
+        if let Some(problem) = world.problem() {
+            return Err(problem.into());
+        }
+        let (wish, wishes) = watch::channel(Wish::Serve);
+        let mut runner = Runner::new(self, dir, world.clone(), wishes);
+        let servers = runner.servers.subscribe();
+        runner.begin(is_first).await?;
+        Ok(ManagedEtcd { world, servers, wish, task: tokio::spawn(runner.run()) })
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ManagedError> {
+    std::fs::read(path).map_err(|error| ManagedError::File { path: path.to_owned(), why: error.to_string() })
+}
+
+/// The addresses of an earlier run, if they were chosen for the same wishes.
+fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), ManagedError> {
+    let remembered = dir.kept().addresses.as_ref().filter(|addresses| settings.wanted.is_met_by(addresses));
+    let mut addresses = match remembered {
+        Some(addresses) => addresses.clone(),
+        None => settings.wanted.choose(settings.tls.is_some())?,
+    };
+    // The other servers know where the one with this data is.
+    if let (Some(known), true) = (&dir.kept().addresses, dir.has_data()) {
+        if !settings.wanted.has_servers_of(known) {
+            let why = format!(
+                "its server is known to others at {}: give the same addresses as before, or let it leave the cluster first",
+                known.advertise_server.join(", ")
+            );
+            return Err(ManagedError::File { path: dir.path().to_owned(), why });
+        }
+        (addresses.server, addresses.advertise_server) = (known.server.clone(), known.advertise_server.clone());
+    }
+    if settings.tls.is_none() {
+        for url in addresses.plain() {
+            tracing::warn!(
+                target: "mgmt",
+                "{url} is not encrypted: every user of this host can read and change what the hosts share, and so \
+                 decide what runs on all of them"
+            );
+        }
+    }
+    dir.keep(|kept| kept.addresses = Some(addresses))
+}
+
+/// The part of this host in an etcd that hosts run themselves. If it is dropped, its server is killed.
+#[derive(Debug)]
+pub struct ManagedEtcd {
+    world: Etcd,
+    servers: watch::Receiver<Vec<String>>,
+    wish: watch::Sender<Wish>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for ManagedEtcd {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ManagedEtcd {
+    /// The world. It follows the servers when they come and go.
+    pub fn world(&self) -> Etcd {
+        self.world.clone()
+    }
+
+    /// The addresses of the servers for clients, as far as this host knows them now. Those that have not joined yet are
+    /// not among them.
+    pub fn servers(&self) -> Vec<String> {
+        self.servers.borrow().clone()
+    }
+
+    /// Sets how many servers there should be, at least 1.
+    ///
+    /// # Errors
+    /// The world can't be reached, or does not permit it.
+    pub async fn set_size(&self, size: u16) -> Result<(), crate::resource::WorldError> {
+        let member: Arc<dyn Member> = self.world.member("");
+        super::act::set_size(&*member, size.max(1)).await
+    }
+
+    /// Stops the server of this host; its data stays for the next start. If too few of the other servers would be left,
+    /// it leaves the cluster first, as far as that is possible within some seconds.
+    pub async fn stop(self) {
+        self.end(Wish::Stop(LEAVE_MAX)).await;
+    }
+
+    /// Leaves the cluster, and stops the server: another host takes its place first, if there is one. Gives up after
+    /// this time, and then only stops. The last server of all stays a member: it only stops.
+    pub async fn leave(self, time_max: Duration) {
+        self.end(Wish::Leave(time_max)).await;
+    }
+
+    async fn end(mut self, wish: Wish) {
+        self.wish.send_replace(wish);
+        // Its end is all that matters: what went wrong is reported.
+        let _ = (&mut self.task).await;
+    }
+}

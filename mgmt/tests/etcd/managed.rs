@@ -1,0 +1,199 @@
+//! Hosts that run an etcd themselves.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mgmt::resource::{Keys, Transaction, World, Write};
+use mgmt::world::{Etcd, Managed, ManagedError, ManagedEtcd};
+
+use crate::authority::Authority;
+
+const SOON: Duration = Duration::from_millis(100);
+
+/// A host that runs a server on this machine, in its own directory.
+fn host(dir: &Path, name: &str) -> Managed {
+    let program = std::env::var_os("MGMT_ETCD").unwrap_or_else(|| "etcd".into());
+    Managed::new(dir.join(name), name).program(program).server_urls(["http://127.0.0.1:0"])
+}
+
+async fn put(world: &Etcd, key: &str, value: &str) -> bool {
+    let writes = [(key.to_owned(), Write::Put(value.as_bytes().into(), None))].into();
+    World::member(world, "test").commit(Transaction { conditions: Vec::new(), writes }).await.is_ok()
+}
+
+async fn get(world: &Etcd, key: &str) -> Option<String> {
+    let member = World::member(world, "test");
+    let found = member.get(vec![Keys::One(key.to_owned())]).await.ok()?;
+    Some(String::from_utf8_lossy(&found.entries.get(key)?.value).into_owned())
+}
+
+/// Writes until it succeeds: while servers change, some answers are missing.
+async fn put_in_the_end(world: &Etcd, key: &str, value: &str) {
+    let began = Instant::now();
+    while !put(world, key, value).await {
+        assert!(began.elapsed() < Duration::from_secs(30), "{world:?} accepts nothing");
+        tokio::time::sleep(SOON).await;
+    }
+}
+
+/// Waits until each of these hosts knows that many servers.
+async fn until_servers(hosts: &[&ManagedEtcd], count: usize, limit: Duration) {
+    let began = Instant::now();
+    for host in hosts {
+        while host.servers().len() != count {
+            assert!(began.elapsed() < limit, "{:?} instead of {count} servers", host.servers());
+            tokio::time::sleep(SOON).await;
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn the_first_server_keeps_its_data_and_its_ports_over_a_restart_and_its_death() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = host(dir.path(), "web1").start().await.unwrap();
+    let addresses = first.servers();
+    assert!(put(&first.world(), "/mgmt/x", "one").await);
+    first.stop().await;
+    let again = host(dir.path(), "web1").start().await.unwrap();
+    assert_eq!(again.servers(), addresses);
+    assert_eq!(get(&again.world(), "/mgmt/x").await.as_deref(), Some("one"));
+    // Dropped, it is killed; what was written is there all the same.
+    assert!(put(&again.world(), "/mgmt/x", "two").await);
+    drop(again);
+    let last = host(dir.path(), "web1").start().await.unwrap();
+    assert_eq!(get(&last.world(), "/mgmt/x").await.as_deref(), Some("two"));
+    // Its log is for its owner.
+    let log = std::fs::metadata(dir.path().join("web1/log")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&log.permissions()) & 0o777, 0o600);
+    // With data it does not move to other addresses.
+    last.stop().await;
+    let moved = host(dir.path(), "web1").server_urls(["http://127.0.0.1:1"]).start().await.unwrap_err().to_string();
+    assert!(moved.contains("let it leave the cluster first"), "{moved}");
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_server_that_does_not_come_up_is_an_error_with_its_last_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", taken.local_addr().unwrap());
+    let error = host(dir.path(), "web1").server_urls([url]).start().await.unwrap_err().to_string();
+    assert!(error.contains("etcd has ended (exit code 1)") && error.contains("address already in use"), "{error}");
+    // Nothing of it is in the way of the next try.
+    drop(host(dir.path(), "web1").start().await.unwrap());
+    let short = host(dir.path(), "web2").start_max(Duration::ZERO).start().await.unwrap_err().to_string();
+    assert!(short.contains("etcd did not answer within 0ns"), "{short}");
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn hosts_join_up_to_the_size_and_leave_when_it_shrinks() {
+    let dir = tempfile::tempdir().unwrap();
+    let web1 = host(dir.path(), "web1").ideal_cluster_size(2).start().await.unwrap();
+    let seeds = web1.servers();
+    let join = |name: &str| host(dir.path(), name).seeds(seeds.clone());
+    let (web2, web3) = (join("web2").start().await.unwrap(), join("web3").start().await.unwrap());
+    let all = [&web1, &web2, &web3];
+    until_servers(&all, 2, Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    until_servers(&all, 2, Duration::ZERO).await;
+    web2.set_size(3).await.unwrap();
+    until_servers(&all, 3, Duration::from_secs(60)).await;
+    put_in_the_end(&web3.world(), "/mgmt/x", "of three").await;
+    // A third of them dies, and the first seed at that: the others know one another.
+    drop(web1);
+    put_in_the_end(&web2.world(), "/mgmt/x", "of two").await;
+    put_in_the_end(&web3.world(), "/mgmt/y", "of two").await;
+    // It comes back with its data.
+    let web1 = join("web1").start().await.unwrap();
+    let began = Instant::now();
+    while get(&web1.world(), "/mgmt/y").await.as_deref() != Some("of two") {
+        assert!(began.elapsed() < Duration::from_secs(30));
+        tokio::time::sleep(SOON).await;
+    }
+    web1.set_size(1).await.unwrap();
+    until_servers(&[&web1, &web2, &web3], 1, Duration::from_secs(60)).await;
+    put_in_the_end(&web1.world(), "/mgmt/x", "of one").await;
+    assert_eq!(get(&web3.world(), "/mgmt/x").await.as_deref(), Some("of one"));
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn one_that_leaves_is_replaced_first_and_a_dead_one_after_the_time_of_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let web1 = host(dir.path(), "web1").ideal_cluster_size(3).start().await.unwrap();
+    let seeds = web1.servers();
+    let join = |name: &str| host(dir.path(), name).seeds(seeds.clone());
+    let (web2, web3) = (join("web2").start().await.unwrap(), join("web3").start().await.unwrap());
+    until_servers(&[&web1, &web2, &web3], 3, Duration::from_secs(90)).await;
+    let web4 = join("web4").start().await.unwrap();
+    put_in_the_end(&web4.world(), "/mgmt/x", "kept").await;
+    // The first one leaves, and with it the only seed that the others were given.
+    web1.leave(Duration::from_secs(60)).await;
+    assert!(dir.path().join("web1/data.removed").exists() && !dir.path().join("web1/data").exists());
+    until_servers(&[&web2, &web3, &web4], 3, Duration::from_secs(30)).await;
+    assert!(!web4.servers().contains(&seeds[0]), "{:?}", web4.servers());
+    assert_eq!(get(&web4.world(), "/mgmt/x").await.as_deref(), Some("kept"));
+    // One dies for good. A host that is new takes its place, with a seed that is one of the two that live.
+    let seeds = web4.servers();
+    drop(web2);
+    let web5 = host(dir.path(), "web5").seeds(seeds).start().await.unwrap();
+    let began = Instant::now();
+    while !dir.path().join("web5/data/member").exists() {
+        assert!(began.elapsed() < Duration::from_secs(150), "{:?}", web3.servers());
+        tokio::time::sleep(SOON).await;
+    }
+    put_in_the_end(&web5.world(), "/mgmt/x", "of three again").await;
+    assert_eq!(get(&web3.world(), "/mgmt/x").await.as_deref(), Some("of three again"));
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn servers_with_certificates_accept_hosts_with_certificates_alone() {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let secured = |name: &str| {
+        let [ca, certificate, key] = authority.files(dir.path(), name);
+        host(dir.path(), name).server_urls(["https://127.0.0.1:0"]).tls(ca, certificate, key)
+    };
+    let web1 = secured("web1").ideal_cluster_size(2).start().await.unwrap();
+    let seeds = web1.servers();
+    assert!(seeds.iter().all(|url| url.starts_with("https://127.0.0.1:")), "{seeds:?}");
+    let web2 = secured("web2").seeds(seeds.clone()).start().await.unwrap();
+    until_servers(&[&web1, &web2], 2, Duration::from_secs(60)).await;
+    put_in_the_end(&web2.world(), "/mgmt/x", "sealed").await;
+    let [ca, certificate, key] = Authority::new().pem("web3");
+    let stranger = Etcd::new(seeds.clone()).tls(ca, certificate, key);
+    assert!(!put(&stranger, "/mgmt/x", "changed").await);
+    assert!(!put(&Etcd::new(seeds.iter().map(|url| url.replace("https", "http"))), "/mgmt/x", "changed").await);
+    assert_eq!(get(&web1.world(), "/mgmt/x").await.as_deref(), Some("sealed"));
+    // A host that has no certificates at all does not even try.
+    let without = host(dir.path(), "web3").server_urls(["https://127.0.0.1:0"]).start().await.unwrap_err();
+    assert!(matches!(without, ManagedError::NoCertificates(_)), "{without}");
+    // One of two stops: it leaves first, so that the other one continues.
+    web1.stop().await;
+    put_in_the_end(&web2.world(), "/mgmt/x", "alone").await;
+    until_servers(&[&web2], 1, Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_host_without_a_server_remembers_the_servers_and_two_programs_never_share_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let on_v6 = |name: &str| host(dir.path(), name).server_urls(["http://[::1]:0"]);
+    let web1 = on_v6("web1").start().await.unwrap();
+    assert!(web1.servers()[0].starts_with("http://[::1]:"), "{:?}", web1.servers());
+    let second = on_v6("web1").start().await.unwrap_err();
+    assert!(matches!(second, ManagedError::InUse(_)), "{second}");
+    assert!(put(&web1.world(), "/mgmt/x", "one").await);
+    // The seed is one of several, and the only one that lives.
+    let client = || Managed::new(dir.path().join("desk"), "desk");
+    let seeds = ["http://127.0.0.1:1".to_owned(), web1.servers()[0].clone()];
+    let desk = client().seeds(seeds).start().await.unwrap();
+    until_servers(&[&desk], 1, Duration::from_secs(20)).await;
+    desk.stop().await;
+    let desk = client().start().await.unwrap();
+    assert_eq!(get(&desk.world(), "/mgmt/x").await.as_deref(), Some("one"));
+    assert!(!dir.path().join("desk/data").exists());
+}
