@@ -1,4 +1,4 @@
-//! The command `cluster`: shows the hosts of the world.
+//! The command `cluster`: shows the hosts of the world, and sets how many of them run a server of etcd.
 
 use std::io;
 use std::process::ExitCode;
@@ -13,8 +13,10 @@ use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
 use crate::gapi::{Cluster, ClusterStatus, DeployError};
 use crate::id::{Palette, Role, in_json, in_one_line};
-use crate::resource::{ClusterHost, HostState, WorldError};
+use crate::resource::{ClusterHost, HostState, Member, WorldError};
 use crate::sys::facts::hostname;
+#[cfg(feature = "etcd")]
+use crate::world::ServerCount;
 
 /// What to do with the hosts of a world.
 #[derive(Clone, Debug, Subcommand)]
@@ -26,12 +28,22 @@ pub enum ClusterCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show or change how many hosts run a server of etcd
+    #[command(defer(help::cluster_size))]
+    Size {
+        /// How many there should be; they come and go one after the other
+        #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+        servers: Option<u16>,
+        /// Print JSON
+        #[arg(long, conflicts_with = "servers")]
+        json: bool,
+    },
 }
 
 impl ClusterCommand {
     /// Whether what is printed is JSON.
     pub(crate) fn is_json(&self) -> bool {
-        let ClusterCommand::Status { json } = self;
+        let (ClusterCommand::Status { json } | ClusterCommand::Size { json, .. }) = self;
         *json
     }
 }
@@ -44,15 +56,23 @@ impl From<WorldError> for CommandError {
 
 /// Executes the command.
 pub(crate) async fn cluster(session: &Session, what: &ClusterCommand) -> Result<ExitCode, CommandError> {
-    let ClusterCommand::Status { json } = what;
     let mut ladder = Ladder::new()?;
     let world = session.options.world.world()?.or_else(|| session.world.clone()).ok_or(DeployError::NoWorld)?;
     let host = session.options.hostname.clone().unwrap_or_else(hostname);
-    let cluster = Cluster::new(&world, &host);
-    let status = tokio::select! {
-        status = cluster.status() => status?,
-        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    let work = async {
+        match what {
+            ClusterCommand::Status { json } => status(session, *json, &Cluster::new(&world, &host)).await,
+            ClusterCommand::Size { servers, json } => size(*servers, *json, &*world.member(&host)).await,
+        }
     };
+    tokio::select! {
+        done = work => done,
+        signal = ladder.first() => Err(CommandError::Interrupted(signal)),
+    }
+}
+
+async fn status(session: &Session, json: bool, cluster: &Cluster) -> Result<ExitCode, CommandError> {
+    let status = cluster.status().await?;
     let text = match json {
         true => as_json(&status)?,
         false if session.options.quiet => String::new(),
@@ -60,6 +80,46 @@ pub(crate) async fn cluster(session: &Session, what: &ClusterCommand) -> Result<
     };
     print(&text)?;
     Ok(if status.is_converged() { ExitCode::SUCCESS } else { ExitCode::from(PENDING) })
+}
+
+#[cfg(feature = "etcd")]
+async fn size(wanted: Option<u16>, json: bool, member: &dyn Member) -> Result<ExitCode, CommandError> {
+    let count = ServerCount::read(member).await?;
+    if count.serving.is_empty() {
+        let why = "no host of this world runs a server of etcd by itself (`mgmt run --server-urls`)";
+        return Err(CommandError::Other(why.to_owned()));
+    }
+    let names = |hosts: &[String]| in_one_line(&hosts.join(", ")).into_owned();
+    let text = match wanted {
+        Some(wanted) => {
+            ServerCount::set(member, wanted).await?;
+            let hosts = count.serving.len() + count.ready.len();
+            let more = match hosts < usize::from(wanted) {
+                true => {
+                    let hosts = if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") };
+                    format!(", which are more than the {hosts} that can be one now")
+                }
+                false => String::new(),
+            };
+            format!("servers: {} now, and {wanted} in the end{more}\n", count.serving.len())
+        }
+        None if json => format!("{}\n", in_json(&serde_json::to_string_pretty(&count).map_err(io::Error::from)?)),
+        None => {
+            let ready = match count.ready.is_empty() {
+                true => String::new(),
+                false => format!("ready: {}\n", names(&count.ready)),
+            };
+            format!("servers: {} of {}: {}\n{ready}", count.serving.len(), count.ideal, names(&count.serving))
+        }
+    };
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(not(feature = "etcd"))]
+async fn size(_: Option<u16>, _: bool, _: &dyn Member) -> Result<ExitCode, CommandError> {
+    let why = "servers of etcd need the Cargo feature `etcd`, which this program was built without: build it with it";
+    Err(CommandError::Other(why.to_owned()))
 }
 
 fn as_json(status: &ClusterStatus) -> Result<String, CommandError> {

@@ -138,6 +138,14 @@ pub(crate) const OF_CLUSTER: &[Meaning] = &[
     ENDED,
 ];
 
+pub(crate) const OF_SIZE: &[Meaning] = &[
+    ("0", "The number was set, or the servers were shown."),
+    ("1", "Wrong options, no host runs a server, or the world can't be reached."),
+    CLOSED,
+    STOPPED,
+    ENDED,
+];
+
 pub(crate) const OF_GRAPH: &[Meaning] = &[
     ("0", "The graph was printed or drawn."),
     ("1", "Wrong options or graph, or the file can't be written."),

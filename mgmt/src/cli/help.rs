@@ -105,6 +105,15 @@ pub(crate) fn cluster_status(command: Command) -> Command {
     extended(only(command, &[OF_WORLD]), &examples, exit::OF_CLUSTER)
 }
 
+pub(crate) fn cluster_size(command: Command) -> Command {
+    let examples = [
+        ("", "show which hosts run a server of etcd, and which are ready to"),
+        ("3", "let three hosts run one"),
+        ("--json | jq -r '.ready[]'", "list those that are ready"),
+    ];
+    extended(only(command, &[OF_WORLD]), &examples, exit::OF_SIZE)
+}
+
 /// The commands that take names of resources.
 pub(crate) const ASKING: &[&str] = &["status", "why", "events", "poke"];
 /// The options of a run that a command to a running instance uses.

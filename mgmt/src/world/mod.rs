@@ -15,4 +15,4 @@ pub use embedded::Embedded;
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdError};
 #[cfg(feature = "etcd")]
-pub use managed::{Managed, ManagedError, ManagedEtcd};
+pub use managed::{Managed, ManagedError, ManagedEtcd, ServerCount};

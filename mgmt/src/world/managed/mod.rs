@@ -10,7 +10,9 @@ mod records;
 mod runner;
 mod server;
 mod settings;
+mod size;
 mod url;
 
 pub use error::ManagedError;
 pub use settings::{Managed, ManagedEtcd};
+pub use size::ServerCount;

@@ -14,6 +14,7 @@ use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::Directory;
 use crate::world::managed::program;
 use crate::world::managed::runner::{Runner, Wish};
+use crate::world::managed::size::ServerCount;
 use crate::world::managed::url::Wanted;
 
 /// The default of [`Managed::start_max`].
@@ -245,7 +246,7 @@ impl ManagedEtcd {
     /// The world can't be reached, or does not permit it.
     pub async fn set_size(&self, size: u16) -> Result<(), crate::resource::WorldError> {
         let member: Arc<dyn Member> = self.world.member("");
-        super::act::set_size(&*member, size.max(1)).await
+        ServerCount::set(&*member, size).await
     }
 
     /// Stops the server of this host; its data stays for the next start. If too few of the other servers would be left,
