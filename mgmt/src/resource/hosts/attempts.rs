@@ -11,6 +11,8 @@ pub(crate) const READ_MAX: Duration = Duration::from_secs(5);
 /// The first pause, and the longest one.
 const FIRST: Duration = Duration::from_millis(100);
 const LAST: Duration = Duration::from_secs(10);
+/// The time over which hosts that have lost their watches return.
+const LOST: Duration = Duration::from_millis(400);
 
 /// Attempts that fail in a row: reports the first failure, and doubles the pause with each further one.
 #[derive(Debug)]
@@ -49,8 +51,18 @@ impl Attempts {
         }
         let pause = FIRST.saturating_mul(1 << self.failed.min(10)).min(LAST);
         self.failed = self.failed.saturating_add(1);
-        // Without random numbers all wait for the same time, which only costs load.
-        let part = rng::number().unwrap_or(u64::MAX) % 1024;
-        pause / 2 + pause / 2 * u32::try_from(part).unwrap_or(0) / 1024
+        pause / 2 + part_of(pause / 2)
     }
+
+    /// The same after a watch was lost: most often because a server has gone, and then all hosts have lost theirs.
+    pub(crate) fn lost(&mut self, why: &dyn std::fmt::Display) -> Duration {
+        self.failed(why) + part_of(LOST)
+    }
+}
+
+/// A random part of a time, so that hosts that would do something together do it one after the other.
+pub(crate) fn part_of(time: Duration) -> Duration {
+    // Without random numbers all wait for the same time, which only costs load.
+    let part = rng::number().unwrap_or(u64::MAX) % 1024;
+    time * u32::try_from(part).unwrap_or(0) / 1024
 }

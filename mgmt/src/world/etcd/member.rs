@@ -15,10 +15,10 @@ use crate::world::etcd::Etcd;
 use crate::world::etcd::watch::watch;
 
 /// How long an answer may take.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// What a transaction can hold: the defaults of etcd are 128 operations and 1.5 MiB, less what each operation needs
 /// besides its key and its value.
-const LIMITS: Limits = Limits { operations: 128, bytes: (3 << 19) - (1 << 15) };
+pub(super) const LIMITS: Limits = Limits { operations: 128, bytes: (3 << 19) - (1 << 15) };
 /// The most bytes of an answer.
 pub(super) const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Reading nothing still returns a revision: this key is read then.

@@ -2,7 +2,9 @@
 
 mod address;
 mod cluster;
+mod line;
 mod member;
+mod parts;
 mod watch;
 mod world;
 

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use crate::resource::{Member, World};
 use crate::world::etcd::address::{EtcdError, check};
+use crate::world::etcd::line::Line;
 use crate::world::etcd::member::{ANY_KEY, EtcdMember, words};
 
 /// How long a server may take until it answers for the first time.
@@ -44,6 +45,7 @@ pub struct Etcd {
     link: Arc<Mutex<Link>>,
     /// See [`Etcd::reports_progress`].
     reports_progress: Arc<OnceCell<bool>>,
+    line: Line,
 }
 
 /// The connection to one of the servers.
@@ -73,6 +75,7 @@ impl Etcd {
             tls: None,
             link: Arc::default(),
             reports_progress: Arc::default(),
+            line: Line::default(),
         }
     }
 
@@ -158,6 +161,10 @@ impl Etcd {
         Client::connect([address], Some(options)).await.map_err(|error| words(&error))
     }
 
+    pub(super) fn line(&self) -> &Line {
+        &self.line
+    }
+
     /// The addresses of its servers.
     pub(in crate::world) fn addresses(&self) -> Vec<String> {
         self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -198,7 +205,7 @@ impl Etcd {
             let is_new = has_sound_progress(status.version());
             if !is_new {
                 let version = status.version();
-                tracing::info!(target: "mgmt", "etcd {version} filters less than 3.4.31, 3.5.13 and later versions do");
+                tracing::info!(target: "mgmt", "etcd {version} is asked more often than 3.4.31, 3.5.13 and later versions");
             }
             Ok(is_new)
         };
