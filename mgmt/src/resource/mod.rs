@@ -112,6 +112,8 @@ pub use output::{
 };
 #[cfg(all(feature = "cli", feature = "etcd"))]
 pub(crate) use owned::ETCD_DIR;
+#[cfg(feature = "etcd")]
+pub(crate) use owned::TRUST_DIR;
 pub(crate) use owned::{CONTROL_SOCKET, DEPLOYS_DIR, is_engines};
 pub use owned::{OwnState, OwnedPaths};
 pub use path_list::PathList;

@@ -41,6 +41,8 @@ pub(super) struct Kept {
     pub(super) cluster: Option<u64>,
     /// The addresses of all servers for clients.
     pub(super) servers: BTreeSet<String>,
+    /// The users of its etcd are set up. A first server lets no host in before.
+    pub(super) has_users: bool,
     /// The process of the server that was started last.
     pub(super) process: Option<Earlier>,
 }
@@ -91,6 +93,11 @@ impl Directory {
     /// Whether the server of this host has begun.
     pub(super) fn has_data(&self) -> bool {
         self.data().join("member").exists()
+    }
+
+    /// Whether the first server of a cluster has begun and has no users yet.
+    pub(super) fn is_beginning(&self) -> bool {
+        !self.kept.has_users && self.kept.initial.as_ref().is_some_and(|initial| initial.is_new)
     }
 
     pub(super) fn path(&self) -> &Path {
