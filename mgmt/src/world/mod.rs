@@ -19,4 +19,4 @@ pub use etcd::{Etcd, EtcdError};
 #[cfg(feature = "etcd")]
 pub use managed::{Managed, ManagedError, ManagedEtcd};
 #[cfg(feature = "etcd")]
-pub use trust::{Authority, Invitation, NewAuthority, TrustError};
+pub use trust::{Authority, Invitation, JoinedHost, Membership, NewAuthority, TrustError};

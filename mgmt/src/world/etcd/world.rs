@@ -85,6 +85,12 @@ impl Etcd {
         self
     }
 
+    /// The same certificates at other addresses.
+    #[must_use]
+    pub fn at(&self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Etcd {
+        Etcd { tls: Arc::clone(&self.tls), ..Etcd::new(addresses) }
+    }
+
     /// The same servers for a host with other certificates: its connection is one of its own.
     pub(in crate::world) fn of(&self, [authority, certificate, key]: [Vec<u8>; 3]) -> Etcd {
         Etcd::new(self.addresses()).tls(authority, certificate, key)

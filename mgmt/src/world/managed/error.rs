@@ -85,6 +85,9 @@ pub enum ManagedError {
     /// This host can't be let in, or let others in.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The other hosts would be let in without certificates.
+    #[error("{0} is not encrypted, and the cluster of this host has an authority: give https://, or a prefix of its own")]
+    PlainInCluster(String),
     /// Two ways to be known.
     #[error("a host that joins gets certificates of its cluster: give either `--join` or `--tls-ca`, `--tls-cert` and `--tls-key`")]
     JoinsWithTls,

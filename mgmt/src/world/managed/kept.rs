@@ -56,6 +56,14 @@ pub(super) struct Initial {
     pub(super) is_new: bool,
 }
 
+/// The addresses of servers for clients that a program on this directory has come to know. It may be running.
+pub(in crate::world) fn known_servers(dir: &Path) -> Vec<String> {
+    let kept = fs::read(dir.join(FILE)).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
+    let Some(kept) = kept else { return Vec::new() };
+    let own = kept.addresses.filter(|_| kept.initial.is_some()).map(|own| own.advertise_client).unwrap_or_default();
+    kept.servers.into_iter().chain(own).collect()
+}
+
 /// The directory, with what is remembered.
 #[derive(Debug)]
 pub(super) struct Directory {

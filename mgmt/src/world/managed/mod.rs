@@ -14,4 +14,5 @@ mod trusted;
 mod url;
 
 pub use error::ManagedError;
+pub(in crate::world) use kept::known_servers;
 pub use settings::{Managed, ManagedEtcd};

@@ -16,6 +16,7 @@ use crate::world::managed::program;
 use crate::world::managed::runner::{Runner, Wish};
 use crate::world::managed::trusted::Trusted;
 use crate::world::managed::url::Wanted;
+use crate::world::trust::is_there;
 
 /// The default of [`Managed::start_max`].
 const START_MAX: Duration = Duration::from_secs(60);
@@ -162,6 +163,11 @@ impl Managed {
         self
     }
 
+    /// Whether its cluster has an authority.
+    fn is_trusted(&self) -> bool {
+        self.tls.is_none() && (self.join.is_some() || self.trust.as_ref().is_some_and(|prefix| is_there(prefix)))
+    }
+
     /// Whether this host runs a server, or is ready to.
     pub(super) fn serves(&self) -> bool {
         !self.wanted.server.is_empty()
@@ -239,7 +245,7 @@ fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), Manag
     let remembered = dir.kept().addresses.as_ref().filter(|addresses| settings.wanted.is_met_by(addresses));
     let mut addresses = match remembered {
         Some(addresses) => addresses.clone(),
-        None => settings.wanted.choose(settings.tls.is_some() || settings.trust.is_some())?,
+        None => settings.wanted.choose(settings.tls.is_some() || settings.is_trusted())?,
     };
     // The other servers know where the one with this data is.
     if let (Some(known), true) = (&dir.kept().addresses, dir.has_data()) {
@@ -254,6 +260,9 @@ fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), Manag
     }
     if settings.tls.is_none() {
         for url in addresses.plain() {
+            if settings.is_trusted() {
+                return Err(ManagedError::PlainInCluster(url.to_owned()));
+            }
             tracing::warn!(
                 target: "mgmt",
                 "{url} is not encrypted: every user of this host can read and change what the hosts share, and so \

@@ -78,6 +78,12 @@ pub enum TrustError {
     /// There is no host of that name.
     #[error("no host with the name {0} has joined")]
     NoHost(String),
+    /// The host has joined no cluster.
+    #[error("{} belongs to no cluster: `mgmt cluster init` makes one, and `mgmt run --join TOKEN` joins one", .0.display())]
+    NotJoined(PathBuf),
+    /// The host has no right to change who is in the cluster.
+    #[error("this host may not change who is in the cluster: run this on the host that has the authority, or on one that may serve")]
+    NoRights,
     /// The host may not serve.
     #[error("this host may not run a server of etcd: join with a token of `mgmt cluster token --server`, or give `--no-server`")]
     NoServer,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::resource::TRUST_DIR;
 use crate::sys::ours;
 use crate::world::trust::access::user;
-use crate::world::trust::authority::{Authority, For, fingerprint, json, keep, keep_json, text};
+use crate::world::trust::authority::{self, Authority, For, fingerprint, json, keep, keep_json, text};
 use crate::world::trust::error::TrustError;
 use crate::world::trust::protocol::{Certificates, ServerCertificates, is_host, key_digest};
 use crate::world::trust::users::root_of;
@@ -63,6 +63,12 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("dir", &self.dir).field("kept", &self.kept).finish_non_exhaustive()
     }
+}
+
+/// Whether this prefix has an authority or an identity.
+pub(in crate::world) fn is_there(prefix: &Path) -> bool {
+    let trust = prefix.join(TRUST_DIR);
+    trust.join(authority::DIR).exists() || trust.join(DIR).join(FILE).exists()
 }
 
 pub(super) fn millis(time: SystemTime) -> u64 {
@@ -215,11 +221,6 @@ impl Identity {
 
     pub(in crate::world) fn authority(&self) -> &str {
         &self.kept.authority
-    }
-
-    /// The certificate of the authority, as PEM.
-    pub(super) fn authority_pem(&self) -> Result<String, TrustError> {
-        text(&self.dir.join(AUTHORITY))
     }
 
     /// Whether this host may run a server.

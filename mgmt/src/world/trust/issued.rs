@@ -29,11 +29,12 @@ pub struct Invitation {
     url: Option<String>,
     serves: bool,
     deploys: bool,
+    label: Option<String>,
 }
 
 impl Default for Invitation {
     fn default() -> Invitation {
-        Invitation { ttl: TTL, url: None, serves: false, deploys: false }
+        Invitation { ttl: TTL, url: None, serves: false, deploys: false, label: None }
     }
 }
 
@@ -54,6 +55,12 @@ impl Invitation {
     /// The host may deploy. Default: no.
     pub fn deploy(mut self, deploys: bool) -> Invitation {
         self.deploys = deploys;
+        self
+    }
+
+    /// What the token is for: shown in the log when a host joins with it.
+    pub fn label(mut self, label: impl Into<String>) -> Invitation {
+        self.label = Some(label.into());
         self
     }
 
@@ -81,6 +88,7 @@ impl Invitation {
             expires: seconds(SystemTime::now() + self.ttl),
             serves: self.serves,
             deploys: self.deploys,
+            label: self.label,
             used_by: None,
         };
         keep_json(&authority.token_file(&id), &issued)?;
@@ -101,6 +109,7 @@ pub(super) struct Issued {
     expires: u64,
     pub(super) serves: bool,
     pub(super) deploys: bool,
+    pub(super) label: Option<String>,
     /// The user that has used it.
     used_by: Option<String>,
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_core::Stream;
 use tokio::time::{sleep, timeout};
 
 use crate::id::in_one_line;

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
+use rcgen::CertificateSigningRequestParams;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 

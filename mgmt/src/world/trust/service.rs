@@ -195,9 +195,10 @@ impl State {
         if let Some(why) = conflict(&self.etcd, &request.host, user).await? {
             return Ok(Answer::Refused(why));
         }
+        let label = issued.label.as_deref().map(|label| format!(" ({})", in_one_line(label))).unwrap_or_default();
         self.authority.use_token(id, issued, user)?;
         admit(&self.etcd, &request.host, user, can).await?;
-        tracing::info!(target: "mgmt", "{host} has joined, from {from}");
+        tracing::info!(target: "mgmt", "{host} has joined{label}, from {from}");
         self.issue(request, checked, user, can)
     }
 

@@ -1,7 +1,7 @@
 //! The users and roles of etcd that hosts are: set up, changed when hosts join and are forgotten. Each step can be done
 //! again after a crash.
 
-use crate::resource::{Keys, Member as _, World as _};
+use crate::resource::{Keys, World as _};
 use crate::world::etcd::Etcd;
 use crate::world::trust::access::{
     Access, all_grants, grant_of, host_of_user, keys_of, of_deploying, of_each, of_host,
@@ -95,7 +95,7 @@ pub(super) async fn allowed(etcd: &Etcd, user: &str) -> Result<Option<Allowed>, 
 }
 
 /// Lets a host deploy, or no longer.
-pub(in crate::world) async fn set_deploys(etcd: &Etcd, host: &str, deploys: bool) -> Result<(), TrustError> {
+pub(super) async fn set_deploys(etcd: &Etcd, host: &str, deploys: bool) -> Result<(), TrustError> {
     let users = users_of(etcd, host).await?;
     for user in &users {
         let done = match deploys {
@@ -114,7 +114,7 @@ async fn users_of(etcd: &Etcd, host: &str) -> Result<Vec<String>, TrustError> {
 }
 
 /// The hosts that have joined, in the order of their names.
-pub(in crate::world) async fn hosts(etcd: &Etcd) -> Result<Vec<(String, Allowed)>, TrustError> {
+pub(super) async fn hosts(etcd: &Etcd) -> Result<Vec<(String, Allowed)>, TrustError> {
     let mut hosts = Vec::new();
     for user in etcd.users().await.map_err(TrustError::Users)? {
         if user.starts_with(&root_of("")) {
@@ -130,7 +130,7 @@ pub(in crate::world) async fn hosts(etcd: &Etcd) -> Result<Vec<(String, Allowed)
 
 /// Removes a host: its certificates count no more, and nothing of it is left. If this is cut short, it can be done
 /// again.
-pub(in crate::world) async fn forget(etcd: &Etcd, host: &str) -> Result<(), TrustError> {
+pub(super) async fn forget(etcd: &Etcd, host: &str) -> Result<(), TrustError> {
     let users = users_of(etcd, host).await?;
     let asked = etcd.member("").get(vec![all_grants()]).await.map_err(|error| TrustError::Users(error.to_string()))?;
     let asked: Vec<_> = asked.entries.keys().filter_map(|key| grant_of(key)).filter(|(by, _)| by == host).collect();
