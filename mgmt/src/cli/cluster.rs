@@ -87,11 +87,11 @@ pub struct TokenOptions {
     #[arg(long)]
     pub server: bool,
     /// The host may deploy; its graph then decides what runs on all that follow deploys
-    #[arg(long = "may-deploy")]
-    pub deploy: bool,
+    #[arg(long)]
+    pub may_deploy: bool,
     /// What the token is for: shown in the log when a host joins with it
     #[arg(long = "for", value_name = "TEXT")]
-    pub label: Option<String>,
+    pub purpose: Option<String>,
 }
 
 impl ClusterCommand {

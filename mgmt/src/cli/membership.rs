@@ -65,15 +65,15 @@ pub(crate) async fn change(session: &Session, what: &ClusterCommand) -> Result<S
 #[cfg(feature = "etcd")]
 fn token(prefix: &Path, options: &TokenOptions, join_url: Option<&str>) -> Result<String, TrustError> {
     let authority = Authority::open(prefix)?.ok_or_else(|| TrustError::NoAuthority(prefix.to_owned()))?;
-    let mut invitation = Invitation::default().server(options.server).deploy(options.deploy);
+    let mut invitation = Invitation::default().server(options.server).deploy(options.may_deploy);
     if let Some(ttl) = options.ttl {
         invitation = invitation.ttl(ttl);
     }
     if let Some(url) = join_url {
         invitation = invitation.url(url);
     }
-    if let Some(label) = &options.label {
-        invitation = invitation.label(label);
+    if let Some(purpose) = &options.purpose {
+        invitation = invitation.label(purpose);
     }
     Ok(format!("{}\n", invitation.token(&authority)?))
 }

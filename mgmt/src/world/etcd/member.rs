@@ -1,6 +1,6 @@
 //! The access of a host to etcd: reads, transactions and leases.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ impl From<Error> for Failure {
     }
 }
 
-fn code(error: &Error) -> Option<i32> {
+pub(super) fn code(error: &Error) -> Option<i32> {
     match error {
         Error::GRpcStatus(status) => Some(status.code() as i32),
         _ => None,
@@ -138,9 +138,43 @@ fn revision_of(response: &TxnResponse) -> Revision {
     revision(response.header().map_or(0, etcd_client::ResponseHeader::revision))
 }
 
-/// Reads these keys as of a revision; of the first one there is: as they are now.
-fn read(keys: Keys, at: Revision) -> TxnOp {
+/// All entries of these keys as of a revision; of the first one there is: as they are now. With `keys_only`, their
+/// values are empty.
+pub(super) async fn snapshot(
+    client: Client,
+    keys: Vec<Keys>,
+    at: Revision,
+    keys_only: bool,
+) -> Result<Snapshot, Error> {
+    let mut client = client.kv_client().max_decoding_message_size(ANSWER_BYTES_MAX);
+    let mut snapshot = Snapshot { revision: at, entries: BTreeMap::new() };
+    let mut keys = keys.into_iter().peekable();
+    loop {
+        let at = snapshot.revision;
+        let part = keys.by_ref().take(LIMITS.operations).map(|keys| read(keys, at, keys_only));
+        let mut reads: Vec<TxnOp> = part.collect();
+        if reads.is_empty() {
+            reads.push(TxnOp::get(ANY_KEY, Some(GetOptions::new().with_count_only())));
+        }
+        let response = client.txn(Txn::new().and_then(reads)).await?;
+        for part in response.op_responses() {
+            if let TxnOpResponse::Get(found) = part {
+                snapshot.entries.extend(found.kvs().iter().filter_map(entry));
+            }
+        }
+        // What is read after the first transaction is read as of its revision.
+        if at == Revision::default() {
+            snapshot.revision = revision_of(&response);
+        }
+        if keys.peek().is_none() {
+            return Ok(snapshot);
+        }
+    }
+}
+
+fn read(keys: Keys, at: Revision, keys_only: bool) -> TxnOp {
     let options = GetOptions::new().with_revision(at.0.cast_signed());
+    let options = if keys_only { options.with_keys_only() } else { options };
     match keys {
         Keys::One(key) => TxnOp::get(key, Some(options)),
         Keys::Below(prefix) => TxnOp::get(prefix, Some(options.with_prefix())),
@@ -224,31 +258,8 @@ impl Member for EtcdMember {
 
     fn get(&self, keys: Vec<Keys>) -> BoxFuture<Result<Snapshot, WorldError>> {
         self.ask(move |client| {
-            let mut keys = keys.clone().into_iter().peekable();
-            async move {
-            let mut client = client.kv_client().max_decoding_message_size(ANSWER_BYTES_MAX);
-            let mut snapshot = Snapshot::default();
-            loop {
-                let at = snapshot.revision;
-                let mut reads: Vec<TxnOp> = keys.by_ref().take(LIMITS.operations).map(|keys| read(keys, at)).collect();
-                if reads.is_empty() {
-                    reads.push(TxnOp::get(ANY_KEY, Some(GetOptions::new().with_count_only())));
-                }
-                let response = client.txn(Txn::new().and_then(reads)).await?;
-                for part in response.op_responses() {
-                    if let TxnOpResponse::Get(found) = part {
-                        snapshot.entries.extend(found.kvs().iter().filter_map(entry));
-                    }
-                }
-                // What is read after the first transaction is read as of its revision.
-                if at == Revision::default() {
-                    snapshot.revision = revision_of(&response);
-                }
-                if keys.peek().is_none() {
-                    return Ok(snapshot);
-                }
-            }
-            }
+            let keys = keys.clone();
+            async move { Ok(snapshot(client, keys, Revision::default(), false).await?) }
         })
     }
 

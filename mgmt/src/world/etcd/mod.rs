@@ -3,6 +3,7 @@
 mod address;
 mod cluster;
 mod member;
+mod reading;
 mod rights;
 mod watch;
 mod world;

@@ -3,7 +3,8 @@
 //! A stream of etcd has one watch for each range of keys, and they do not wait for one another: the changes of one
 //! transaction in two ranges come apart. So with several ranges, changes are kept until etcd has reported that all of
 //! them have got that far (a progress report, which etcd sends when it is asked and all watches have caught up). Older
-//! servers send it too soon; there one range is watched that covers all, and what is between them is dropped here.
+//! servers send it too soon; there one range is watched that covers all, and what is between them is dropped here. A
+//! host that may not read that much reads all ranges at each change (`reading`).
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use futures_core::Stream;
 use tokio::sync::mpsc;
 
 use crate::resource::{Changes, Entry, Keys, Revision, WorldEvent, WorldWatch};
-use crate::world::etcd::Etcd;
+use crate::world::etcd::{Etcd, reading};
 use crate::world::etcd::member::{ANSWER_BYTES_MAX, entry, revision, words};
 
 /// How many transactions may wait for the reader. The watch of a slower reader is lost.
@@ -76,8 +77,11 @@ async fn follow_on(
     sender: &mpsc::Sender<WorldEvent>,
 ) -> Result<String, String> {
     let text = |error: etcd_client::Error| words(&error);
-    let begun = tokio::time::timeout(BEGIN_MAX, begin(world, client, &keys, after)).await;
-    let (mut stream, is_single) = begun.unwrap_or_else(|_| Err(format!("no answer within {BEGIN_MAX:?}")))?;
+    let begun = tokio::time::timeout(BEGIN_MAX, begin(world, client.clone(), &keys, after)).await;
+    let (mut stream, how) = begun.unwrap_or_else(|_| Err(format!("no answer within {BEGIN_MAX:?}")))?;
+    if how == How::Reading {
+        return reading::follow(&client, stream, keys, after, sender).await;
+    }
     let mut kept = Kept { keys, done: after, changes: BTreeMap::new() };
     loop {
         let again = async {
@@ -105,7 +109,7 @@ async fn follow_on(
         kept.add(&response);
         let complete = match response.header() {
             // All events of a revision are in one response.
-            _ if is_single => Some(Revision(u64::MAX)),
+            _ if how == How::Single => Some(Revision(u64::MAX)),
             Some(header) if is_progress => Some(revision(header.revision())),
             _ => None,
         };
@@ -121,26 +125,41 @@ async fn follow_on(
     }
 }
 
-/// Begins to watch all keys. The second part: whether they are one range for etcd.
-async fn begin(world: &Etcd, client: Client, keys: &[Keys], after: Revision) -> Result<(WatchStream, bool), String> {
+/// How a watch of etcd is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// It is one range.
+    Single,
+    /// Several ranges, with reports of progress.
+    Several,
+    /// See `reading`.
+    Reading,
+}
+
+/// Begins to watch all keys.
+async fn begin(world: &Etcd, client: Client, keys: &[Keys], after: Revision) -> Result<(WatchStream, How), String> {
     let text = |error: etcd_client::Error| words(&error);
     let mut client = client.watch_client().max_decoding_message_size(ANSWER_BYTES_MAX);
     let mut ranges: Vec<(String, Vec<u8>)> = keys.iter().map(range).collect();
-    if ranges.len() > 1 && !world.reports_progress().await? {
-        let start = ranges.iter().map(|(start, _)| start.clone()).min();
-        let end = ranges.iter().map(|(_, end)| end.clone()).max();
-        ranges = start.into_iter().zip(end).collect();
+    let mut how = if ranges.len() == 1 { How::Single } else { How::Several };
+    if how == How::Several && !world.reports_progress().await? {
+        if world.is_limited() {
+            how = How::Reading;
+        } else {
+            let start = ranges.iter().map(|(start, _)| start.clone()).min();
+            let end = ranges.iter().map(|(_, end)| end.clone()).max();
+            (ranges, how) = (start.into_iter().zip(end).collect(), How::Single);
+        }
     }
     let from = after.0.cast_signed().saturating_add(1);
     let options = |end: Vec<u8>| Some(WatchOptions::new().with_start_revision(from).with_range(end));
-    let is_single = ranges.len() == 1;
     let mut ranges = ranges.into_iter();
     let Some((start, end)) = ranges.next() else { return Err("there is nothing to watch".to_owned()) };
     let mut stream = client.watch(start, options(end)).await.map_err(text)?;
     for (start, end) in ranges {
         stream.watch(start, options(end)).await.map_err(text)?;
     }
-    Ok((stream, is_single))
+    Ok((stream, how))
 }
 
 /// The first key, and the first one after the last.

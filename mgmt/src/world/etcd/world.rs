@@ -45,6 +45,8 @@ pub struct Etcd {
     link: Arc<Mutex<Link>>,
     /// See [`Etcd::reports_progress`].
     reports_progress: Arc<OnceCell<bool>>,
+    /// Its host may read only some keys.
+    is_limited: bool,
 }
 
 /// The connection to one of the servers.
@@ -74,6 +76,7 @@ impl Etcd {
             tls: Arc::default(),
             link: Arc::default(),
             reports_progress: Arc::default(),
+            is_limited: false,
         }
     }
 
@@ -88,7 +91,18 @@ impl Etcd {
     /// The same certificates at other addresses.
     #[must_use]
     pub fn at(&self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Etcd {
-        Etcd { tls: Arc::clone(&self.tls), ..Etcd::new(addresses) }
+        Etcd { tls: Arc::clone(&self.tls), is_limited: self.is_limited, ..Etcd::new(addresses) }
+    }
+
+    /// The same world, of a host that may read only some keys.
+    #[must_use]
+    pub(in crate::world) fn limited(mut self) -> Etcd {
+        self.is_limited = true;
+        self
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.is_limited
     }
 
     /// The same servers for a host with other certificates: its connection is one of its own.

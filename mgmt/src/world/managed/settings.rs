@@ -212,7 +212,7 @@ impl Managed {
         }
         let (mut servers, mut server) = (world.clone(), None);
         if let Some(trusted) = &trusted {
-            world = world.of(trusted.identity.client()?);
+            world = world.of(trusted.identity.client()?).limited();
             server = trusted.server()?;
             servers = match &server {
                 Some(_) if is_first || dir.is_beginning() => world.of(trusted.identity.beginning()?),

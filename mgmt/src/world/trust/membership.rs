@@ -38,7 +38,7 @@ impl Etcd {
     pub fn joined(prefix: impl AsRef<Path>) -> Result<Option<Etcd>, TrustError> {
         let prefix = prefix.as_ref();
         let Some(identity) = Identity::open(prefix)? else { return Ok(None) };
-        Ok(Some(servers(prefix, &identity).of(identity.client()?)))
+        Ok(Some(servers(prefix, &identity).of(identity.client()?).limited()))
     }
 }
 
