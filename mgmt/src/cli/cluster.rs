@@ -1,22 +1,23 @@
-//! The command `cluster`: shows the hosts of the world, and sets how many of them run a server of etcd.
+//! The command `cluster`: shows the hosts of the world, and changes what they are to it.
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::cli::exit::PENDING;
 use crate::cli::help;
+use crate::cli::membership::change;
 use crate::cli::report::CommandError;
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
+use crate::cli::world::ttl;
 use crate::gapi::{Cluster, ClusterStatus, DeployError};
 use crate::id::{Palette, Role, in_json, in_one_line};
-use crate::resource::{ClusterHost, HostState, Member, WorldError};
+use crate::resource::{ClusterHost, HostState, WorldError};
 use crate::sys::facts::hostname;
-#[cfg(feature = "etcd")]
-use crate::world::ServerCount;
 
 /// What to do with the hosts of a world.
 #[derive(Clone, Debug, Subcommand)]
@@ -38,13 +39,80 @@ pub enum ClusterCommand {
         #[arg(long, conflicts_with = "servers")]
         json: bool,
     },
+    /// Make the authority of a new cluster below the prefix: this host lets the others in
+    #[command(defer(help::cluster_init))]
+    Init {
+        /// How long the certificates of hosts hold, which are renewed at half of it; default: 7 days
+        #[arg(long, value_name = "SECONDS", value_parser = ttl)]
+        certificate_life: Option<Duration>,
+    },
+    /// Print a token with which one host joins: `mgmt run --join TOKEN`
+    #[command(defer(help::cluster_token))]
+    Token(TokenOptions),
+    /// Show the hosts that have joined, living or not
+    #[command(defer(help::cluster_hosts))]
+    Hosts {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Permit a host to deploy
+    #[command(defer(help::cluster_allow))]
+    Allow {
+        /// The host.
+        host: String,
+        /// What it may do.
+        right: Right,
+    },
+    /// Permit a host no longer to deploy
+    #[command(defer(help::cluster_allow))]
+    Forbid {
+        /// The host.
+        host: String,
+        /// What it may not do.
+        right: Right,
+    },
+    /// Refuse the certificates of a host, and remove all its keys
+    #[command(defer(help::cluster_forget))]
+    Forget {
+        /// The host.
+        host: String,
+    },
+}
+
+/// What a host may be permitted to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Right {
+    /// To publish deploys.
+    Deploy,
+}
+
+/// What a join token lets a host do.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TokenOptions {
+    /// How long the token can be used; default: an hour
+    #[arg(long, value_name = "SECONDS", value_parser = ttl)]
+    pub ttl: Option<Duration>,
+    /// The host may run a server of etcd: it is trusted with all data, and with who is let in
+    #[arg(long)]
+    pub server: bool,
+    /// The host may deploy; its graph then decides what runs on all that follow deploys
+    #[arg(long)]
+    pub may_deploy: bool,
+    /// What the token is for: shown in the log when a host joins with it
+    #[arg(long = "for", value_name = "TEXT")]
+    pub purpose: Option<String>,
 }
 
 impl ClusterCommand {
     /// Whether what is printed is JSON.
     pub(crate) fn is_json(&self) -> bool {
-        let (ClusterCommand::Status { json } | ClusterCommand::Size { json, .. }) = self;
-        *json
+        match self {
+            ClusterCommand::Status { json } | ClusterCommand::Hosts { json } | ClusterCommand::Size { json, .. } => {
+                *json
+            }
+            _ => false,
+        }
     }
 }
 
@@ -57,12 +125,14 @@ impl From<WorldError> for CommandError {
 /// Executes the command.
 pub(crate) async fn cluster(session: &Session, what: &ClusterCommand) -> Result<ExitCode, CommandError> {
     let mut ladder = Ladder::new()?;
-    let world = session.options.world.world()?.or_else(|| session.world.clone()).ok_or(DeployError::NoWorld)?;
-    let host = session.options.hostname.clone().unwrap_or_else(hostname);
     let work = async {
         match what {
-            ClusterCommand::Status { json } => status(session, *json, &Cluster::new(&world, &host)).await,
-            ClusterCommand::Size { servers, json } => size(*servers, *json, &*world.member(&host)).await,
+            ClusterCommand::Status { json } => {
+                let world = session.world()?.ok_or(DeployError::NoWorld)?;
+                let host = session.options.hostname.clone().unwrap_or_else(hostname);
+                status(session, *json, &Cluster::new(&world, &host)).await
+            }
+            _ => print(&change(session, what).await?).map(|()| ExitCode::SUCCESS),
         }
     };
     tokio::select! {
@@ -80,46 +150,6 @@ async fn status(session: &Session, json: bool, cluster: &Cluster) -> Result<Exit
     };
     print(&text)?;
     Ok(if status.is_converged() { ExitCode::SUCCESS } else { ExitCode::from(PENDING) })
-}
-
-#[cfg(feature = "etcd")]
-async fn size(wanted: Option<u16>, json: bool, member: &dyn Member) -> Result<ExitCode, CommandError> {
-    let count = ServerCount::read(member).await?;
-    if count.serving.is_empty() {
-        let why = "no host of this world runs a server of etcd by itself (`mgmt run --server-urls`)";
-        return Err(CommandError::Other(why.to_owned()));
-    }
-    let names = |hosts: &[String]| in_one_line(&hosts.join(", ")).into_owned();
-    let text = match wanted {
-        Some(wanted) => {
-            ServerCount::set(member, wanted).await?;
-            let hosts = count.serving.len() + count.ready.len();
-            let more = match hosts < usize::from(wanted) {
-                true => {
-                    let hosts = if hosts == 1 { "1 host".to_owned() } else { format!("{hosts} hosts") };
-                    format!(", which are more than the {hosts} that can be one now")
-                }
-                false => String::new(),
-            };
-            format!("servers: {} now, and {wanted} in the end{more}\n", count.serving.len())
-        }
-        None if json => format!("{}\n", in_json(&serde_json::to_string_pretty(&count).map_err(io::Error::from)?)),
-        None => {
-            let ready = match count.ready.is_empty() {
-                true => String::new(),
-                false => format!("ready: {}\n", names(&count.ready)),
-            };
-            format!("servers: {} of {}: {}\n{ready}", count.serving.len(), count.ideal, names(&count.serving))
-        }
-    };
-    print(&text)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(not(feature = "etcd"))]
-async fn size(_: Option<u16>, _: bool, _: &dyn Member) -> Result<ExitCode, CommandError> {
-    let why = "servers of etcd need the Cargo feature `etcd`, which this program was built without: build it with it";
-    Err(CommandError::Other(why.to_owned()))
 }
 
 fn as_json(status: &ClusterStatus) -> Result<String, CommandError> {

@@ -138,9 +138,9 @@ pub(crate) const OF_CLUSTER: &[Meaning] = &[
     ENDED,
 ];
 
-pub(crate) const OF_SIZE: &[Meaning] = &[
-    ("0", "The number was set, or the servers were shown."),
-    ("1", "Wrong options, no host runs a server, or the world can't be reached."),
+pub(crate) const OF_MEMBERS: &[Meaning] = &[
+    ("0", "It was done, or shown."),
+    ("1", "Wrong options, this host may not do it, no host runs a server, or none answers."),
     CLOSED,
     STOPPED,
     ENDED,
@@ -225,7 +225,10 @@ mod tests {
 
     #[test]
     fn a_table_of_codes_is_aligned_and_narrow() {
-        let all = [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_CLUSTER, OF_GRAPH, OF_SCHEMA, OF_ASKING, OF_PRINTED];
+        let all = [
+            ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_CLUSTER, OF_MEMBERS, OF_GRAPH, OF_SCHEMA, OF_ASKING,
+            OF_PRINTED,
+        ];
         for meanings in all {
             let table = table(meanings);
             assert!(table.lines().all(|line| line.len() <= WIDTH && line.starts_with("  ")), "{table}");

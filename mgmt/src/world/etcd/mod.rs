@@ -5,6 +5,7 @@ mod cluster;
 mod line;
 mod member;
 mod parts;
+mod rights;
 mod watch;
 mod world;
 

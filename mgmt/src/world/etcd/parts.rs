@@ -13,17 +13,17 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use etcd_client::{GetOptions, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{GetOptions, GetResponse, SortOrder, SortTarget, Txn, TxnOp, TxnOpResponse};
 use tokio::sync::mpsc;
 
 use crate::resource::{Changes, Entry, Keys, Revision, WorldEvent, WorldWatch};
 use crate::world::etcd::Etcd;
-use crate::world::etcd::member::{ANSWER_MAX, LIMITS, revision, words};
+use crate::world::etcd::member::{ANSWER_MAX, LIMITS, OUTDATED, is_outdated, revision, words};
 use crate::world::etcd::watch::{Range, range};
 
 /// How long to wait until the question is asked again, if something is missing.
 const AGAIN: Duration = Duration::from_millis(10);
-/// Each range is two operations of a question.
+/// Each range is two operations of a question, so up to here one transaction is enough for it.
 pub(super) const RANGES_MAX: usize = LIMITS.operations / 2;
 
 /// A range.
@@ -53,6 +53,35 @@ struct Answer {
     count: i64,
     /// How many it had at the last change that had come of it.
     before: i64,
+}
+
+/// What these reads have found, in their order. Each is as of a revision, so they need not be one transaction.
+async fn found(world: &Etcd, reads: &[TxnOp]) -> Result<Vec<GetResponse>, String> {
+    let (mut client, number) = world.client().await?;
+    let mut all = Vec::new();
+    for reads in reads.chunks(LIMITS.operations) {
+        let asked = async {
+            loop {
+                match client.txn(Txn::new().and_then(reads)).await {
+                    Err(error) if is_outdated(&error) => tokio::time::sleep(OUTDATED).await,
+                    answered => break answered,
+                }
+            }
+        };
+        match tokio::time::timeout(ANSWER_MAX, asked).await {
+            Ok(Ok(answered)) => all.extend(answered.op_responses().into_iter().filter_map(|response| match response {
+                TxnOpResponse::Get(found) => Some(found),
+                _ => None,
+            })),
+            // What is asked for may be forgotten, which has nothing to do with the connection.
+            Ok(Err(error)) => return Err(words(&error)),
+            Err(_) => {
+                world.lose(number).await;
+                return Err(format!("no answer within {ANSWER_MAX:?}"));
+            }
+        }
+    }
+    Ok(all)
 }
 
 struct Parts {
@@ -168,21 +197,7 @@ impl Parts {
                 reads.push(TxnOp::get(start, Some(before)));
             }
         }
-        let (mut client, number) = world.client().await?;
-        let asked = tokio::time::timeout(ANSWER_MAX, client.txn(Txn::new().and_then(reads))).await;
-        let answered = match asked {
-            Ok(Ok(answered)) => answered,
-            // What is asked for may be forgotten, which has nothing to do with the connection.
-            Ok(Err(error)) => return Err(words(&error)),
-            Err(_) => {
-                world.lose(number).await;
-                return Err(format!("no answer within {ANSWER_MAX:?}"));
-            }
-        };
-        let mut found = answered.op_responses().into_iter().filter_map(|response| match response {
-            TxnOpResponse::Get(found) => Some(found),
-            _ => None,
-        });
+        let mut found = found(world, &reads).await?.into_iter();
         let mut answers = Vec::new();
         for part in &self.parts {
             let now = found.next().ok_or("etcd has not answered all questions")?;
