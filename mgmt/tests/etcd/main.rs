@@ -5,6 +5,8 @@ mod authority;
 mod cluster;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod deploys;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+mod faults;
 mod large;
 mod managed;
 #[cfg(all(feature = "cli", feature = "yaml"))]

@@ -11,7 +11,7 @@ use crate::gapi::deploy::moving::Running;
 use crate::gapi::hosts::WorldView;
 use crate::graph::{ContentId, DeployState, Head};
 use crate::id::{in_one_line, shortened};
-use crate::resource::{Attempts, RefusedDeploy, Revision, WorldEvent};
+use crate::resource::{Attempts, RefusedDeploy, Revision, Why, WorldEvent};
 
 /// Another deploy, or why there is none.
 pub(super) type News = Result<Loaded, String>;
@@ -78,14 +78,14 @@ impl Follower {
                             attempts.succeeded();
                             match self.loader.changed(wanted.revision).await {
                                 Ended::Changed => continue,
-                                Ended::Lost(why) => why,
+                                Ended::Lost(why) => Why::Shared(why),
                             }
                         }
                         Ok(false) => continue,
                         Err(why) => why,
                     }
                 }
-                Err(error) => error.to_string(),
+                Err(error) => Why::from(&error),
             };
             tokio::time::sleep(attempts.failed(&why)).await;
         }
@@ -102,14 +102,14 @@ impl Follower {
     }
 
     /// Makes the deploy ready. False: this host must have another one by now.
-    async fn take(&mut self, head: Option<&Head>) -> Result<bool, String> {
+    async fn take(&mut self, head: Option<&Head>) -> Result<bool, Why> {
         let Some(head) = head.filter(|head| self.seen != Some(head.sha256)) else { return Ok(true) };
         let news = match self.loader.load(head, true).await {
             Ok(loaded) => Ok(loaded),
             Err(LoadError::Later(why)) => return Err(why),
             Err(LoadError::Bad(why)) => {
                 // What was fetched may have been removed meanwhile, because newer deploys are there.
-                let now = self.loader.deploys.wanted().await.map_err(|error: DeployError| error.to_string())?;
+                let now = self.loader.deploys.wanted().await.map_err(|error: DeployError| Why::from(&error))?;
                 if now.target.as_ref() != Some(head) {
                     return Ok(false);
                 }

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::resource::hosts::attempts::Attempts;
+use crate::resource::hosts::attempts::{Attempts, Why};
 use crate::resource::world::{Keys, Member, Snapshot, WorldEvent, WorldWatch};
 
 /// Keys that are followed. The state is what was last known: it stays while the world can't be reached.
@@ -73,6 +73,6 @@ impl Following {
             None => "the watch has ended".to_owned(),
         };
         self.watch = None;
-        Followed::Failed(self.attempts.failed(&why))
+        Followed::Failed(self.attempts.failed(Why::Shared(why)))
     }
 }

@@ -16,7 +16,7 @@ mod values;
 pub use access::{WorldRead, WorldWatching, WorldWrite};
 pub use alive::AliveHost;
 pub(crate) use alive::{alive_key, all_hosts, living};
-pub(crate) use attempts::{Attempts, READ_MAX};
+pub(crate) use attempts::{Attempts, READ_MAX, Why};
 pub(crate) use follow::{Followed, Following};
 pub use schedule::PickOrder;
 pub(crate) use schedule::{

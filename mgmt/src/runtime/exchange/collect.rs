@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::graph::{GraphConfig, Taken, wanted_keys};
-use crate::resource::{Attempts, Keys, Member, Snapshot, WorldEvent, WorldWatch};
+use crate::resource::{Attempts, Keys, Member, Snapshot, Why, WorldEvent, WorldWatch};
 use crate::runtime::drive::Request;
 use crate::runtime::exchange::publications::Received;
 use crate::runtime::exchange::settings::InForce;
@@ -31,12 +31,12 @@ pub(super) async fn follow_exports(
             Ok(snapshot) => {
                 attempts.succeeded();
                 match follow.follow(&*member, &keys, snapshot).await {
-                    Ended::Lost(why) => why,
+                    Ended::Lost(why) => Why::Shared(why),
                     Ended::OtherKeys => continue,
                     Ended::Engine => return,
                 }
             }
-            Err(error) => error.to_string(),
+            Err(error) => Why::from(&error),
         };
         follow.rest(attempts.failed(&why)).await;
     }

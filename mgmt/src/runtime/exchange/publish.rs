@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::graph::{Export, ExportPlace, exporter_key};
 use crate::resource::{
-    Attempts, Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Write,
+    Attempts, Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Why, Write,
 };
 use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
 use crate::runtime::exchange::publications::{Publications, Published as State, Stand};
@@ -100,7 +100,7 @@ async fn publish_until(
                 false
             }
             why = contest(&mut watch) => {
-                rest = Some(contested.failed(&why));
+                rest = Some(contested.failed(why));
                 false
             }
             _ = quits.wait_for(Option::is_some) => true,
@@ -117,15 +117,17 @@ async fn publish_until(
 }
 
 /// Waits until something else than this publisher has changed what the host exports, or that may have been missed.
-async fn contest(watch: &mut Option<WorldWatch>) -> String {
+async fn contest(watch: &mut Option<WorldWatch>) -> Why {
     let Some(watch) = watch else { return std::future::pending().await };
     match poll_fn(|cx| watch.as_mut().poll_next(cx)).await {
         Some(WorldEvent::Changed(changes)) if changes.entries.iter().any(|(_, entry)| entry.is_some()) => {
-            "another program has published under the name of this host: give each host its own name".to_owned()
+            Why::Own("another program has published under the name of this host: give each host its own name".to_owned())
         }
-        Some(WorldEvent::Changed(_)) => "they were withdrawn by another program, or their lease has ended".to_owned(),
-        Some(WorldEvent::Lost(why)) => why,
-        None => "the watch has ended".to_owned(),
+        Some(WorldEvent::Changed(_)) => {
+            Why::Own("they were withdrawn by another program, or their lease has ended".to_owned())
+        }
+        Some(WorldEvent::Lost(why)) => Why::Shared(why),
+        None => Why::Shared("the watch has ended".to_owned()),
     }
 }
 
@@ -169,6 +171,15 @@ enum PublishError {
     World(#[from] WorldError),
     #[error("other programs change the exports of this host all the time: is there another host with this name?")]
     Raced,
+}
+
+impl From<&PublishError> for Why {
+    fn from(error: &PublishError) -> Why {
+        match error {
+            PublishError::World(error) => Why::from(error),
+            PublishError::Raced => Why::Own(error.to_string()),
+        }
+    }
 }
 
 impl Publisher {

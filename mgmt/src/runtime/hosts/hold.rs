@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::id::in_one_line;
 use crate::resource::{
-    Attempts, Condition, Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Write,
+    Attempts, Condition, Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Why, Write,
 };
 
 /// How often a transaction that another one has overtaken is made again at once.
@@ -92,7 +92,7 @@ impl Hold {
                 Ok(Entry::Theirs(at)) => {
                     let host = in_one_line(self.member.host()).into_owned();
                     let why = format!("another engine has the name {host}: give each host its own name");
-                    contested.failed(&why);
+                    contested.failed(Why::Own(why));
                     (self.ttl / 3, Some(at))
                 }
                 Err(error) => (attempts.failed(&error).min(self.ttl / 3), None),
@@ -102,7 +102,7 @@ impl Hold {
                 changed = value.changed() => if changed.is_err() { std::future::pending::<()>().await },
                 () = tokio::time::sleep(pause) => {}
                 lost = changed(&mut watch) => if let Some(why) = lost {
-                    tokio::time::sleep(attempts.failed(&why)).await;
+                    tokio::time::sleep(attempts.failed(Why::Shared(why))).await;
                 }
             }
         }

@@ -3,6 +3,7 @@
 mod address;
 mod cluster;
 mod member;
+mod space;
 mod watch;
 mod world;
 

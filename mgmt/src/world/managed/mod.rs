@@ -10,6 +10,7 @@ mod records;
 mod runner;
 mod server;
 mod settings;
+mod space;
 mod url;
 
 pub use error::ManagedError;
