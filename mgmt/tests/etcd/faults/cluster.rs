@@ -247,6 +247,13 @@ impl Cluster {
         self.reported(host).matches(&format!("WARN {what}")).count()
     }
 
+    /// The resources of a host and their states.
+    pub(super) fn shown(&self, host: usize) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        command.args(["status", "--prefix"]).arg(self.path(&format!("h{host}.prefix")));
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    }
+
     /// What a host has reported.
     pub(super) fn reported(&self, host: usize) -> String {
         fs::read_to_string(self.path(&format!("h{host}.log"))).unwrap_or_default()
