@@ -8,6 +8,7 @@ mod deploys;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod faults;
 mod large;
+mod linear;
 mod managed;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;
