@@ -79,6 +79,9 @@ impl Runner {
             .args(["--initial-cluster-state", if initial.is_new { "new" } else { "existing" }])
             .arg("--data-dir")
             .arg(&data);
+        if let Some(bytes) = self.settings.space {
+            command = command.arg(format!("--quota-backend-bytes={bytes}"));
+        }
         if let Some([authority, certificate, key]) = &self.settings.tls {
             for prefix in ["", "peer-"] {
                 command = command.arg(format!("--{prefix}client-cert-auth"));

@@ -51,6 +51,7 @@ pub struct Managed {
     /// The authority, the certificate and the key.
     pub(super) tls: Option<[PathBuf; 3]>,
     pub(super) start_max: Duration,
+    pub(super) space: Option<u64>,
 }
 
 fn texts(urls: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
@@ -70,6 +71,7 @@ impl Managed {
             size: IDEAL_SIZE,
             tls: None,
             start_max: START_MAX,
+            space: None,
         }
     }
 
@@ -135,6 +137,13 @@ impl Managed {
     /// How long the first server may take until it answers. Default: 60 seconds.
     pub fn start_max(mut self, time: Duration) -> Managed {
         self.start_max = time;
+        self
+    }
+
+    /// How many bytes the file of the server may have; see `--quota-backend-bytes` of etcd. A server that needs more
+    /// forgets its history and writes its file again; until then no server accepts writes. Default: that of etcd, 2 GiB.
+    pub fn space(mut self, bytes: u64) -> Managed {
+        self.space = Some(bytes);
         self
     }
 

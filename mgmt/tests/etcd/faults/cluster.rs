@@ -165,7 +165,8 @@ impl Cluster {
         self.observer.as_ref().expect("it is there as soon as etcd is")
     }
 
-    /// Lets a host export something else: two files with another content, and one with another name.
+    /// Lets a host export something else: two files with another content, and one with another name. It also sets a
+    /// value, and takes part in a schedule.
     pub(super) fn change(&mut self, host: usize) {
         self.versions[host - 1] += 1;
         let export = |(name, content): (String, String)| {
@@ -173,9 +174,13 @@ impl Cluster {
         };
         let exports: String = self.exports(host).into_iter().map(export).collect();
         let into = self.path(&format!("h{host}.files"));
+        let version = self.versions[host - 1];
+        let others = format!(
+            "  kv:\n  - {{name: version, value: '{version}', mapped: true}}\n  schedule:\n  - {{name: one, ttl: 3}}\n"
+        );
         let collect = format!("collect:\n- {{kind: file, pattern: {}/}}\n", into.display());
         let (path, new) = (self.path(&format!("h{host}.yaml")), self.path(&format!("h{host}.new")));
-        fs::write(&new, format!("graph: h{host}\nresources:\n  file:\n{exports}{collect}")).unwrap();
+        fs::write(&new, format!("graph: h{host}\nresources:\n  file:\n{exports}{others}{collect}")).unwrap();
         fs::rename(new, path).unwrap();
     }
 

@@ -4,6 +4,7 @@
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// Set inside of the namespaces.
 const INSIDE: &str = "MGMT_TEST_INSIDE";
@@ -17,6 +18,9 @@ pub(super) fn inside(name: &str) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
     }
+    // One at a time: each of them is several hosts.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
         .arg(env::current_exe().expect("the path of the tests"))

@@ -1,11 +1,12 @@
 //! Networks that are cut, that lose packets in one direction, and that are slow.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::faults::cluster::{Cluster, until};
-use crate::faults::net::inside;
+use crate::faults::net::{address, inside};
 
 const SOON: Duration = Duration::from_secs(20);
 const BACK: Duration = Duration::from_secs(30);
@@ -70,6 +71,7 @@ fn packets_are_lost_in_one_direction_and_packets_are_late() {
     cluster.change(rest[0]);
     cluster.change(rest[1]);
     cluster.have(&rest, &cluster.all(), BACK);
+    until("another one leads", SOON, || cluster.leader().is_some_and(|now| now != leader));
     cluster.change(leader);
     rest.iter().for_each(|host| cluster.net.find(leader, *host));
     cluster.settled(BACK);
@@ -81,6 +83,9 @@ fn packets_are_lost_in_one_direction_and_packets_are_late() {
     rest.iter().for_each(|host| cluster.net.find(*host, leader));
     cluster.settled(BACK);
     let slow = cluster.net.delay(200);
+    let began = Instant::now();
+    TcpStream::connect((address(1), 2379)).unwrap();
+    assert!(began.elapsed() >= Duration::from_millis(200), "there and back, each half of the way: {:?}", began.elapsed());
     cluster.all().into_iter().for_each(|host| cluster.change(host));
     cluster.settled(BACK);
     cluster.change(2);
