@@ -89,7 +89,7 @@ pub use hosts::{
 };
 pub(crate) use hosts::{
     Attempts, Candidate, Fed, Feed, Followed, Following, READ_MAX, SCHEDULE_TTL, SCHEDULE_TTL_MIN, Schedule,
-    Scheduling, Seat, Terms, VALUE_BYTES_MAX, alive_key, all_hosts, candidate_key, chosen_key, cluster_hosts,
+    Scheduling, Seat, Terms, VALUE_BYTES_MAX, Why, alive_key, all_hosts, candidate_key, chosen_key, cluster_hosts,
     cluster_keys, host_of_value, living, of_text, part_of, schedule_keys, state_key, value_key, values_of,
 };
 pub use inquiry::{Asking, Inquiry};

@@ -91,6 +91,7 @@ fn of_type(error: &(dyn StdError + 'static)) -> Option<Option<Obstacle>> {
     if let Some(error) = error.downcast_ref::<WorldError>() {
         return Some(match error {
             WorldError::Unreachable(_) => Some(Obstacle::new(ObstacleKind::NoComponent)),
+            WorldError::Full(_) => Some(Obstacle::new(ObstacleKind::NoSpace)),
             WorldError::Denied(_) => Some(Obstacle::new(ObstacleKind::NoPermission)),
             WorldError::NoLease(_) => Some(Obstacle::new(ObstacleKind::Changing)),
             WorldError::TooLarge { .. } => None,

@@ -226,6 +226,9 @@ pub enum WorldError {
     /// It can't be reached now.
     #[error("the world can't be reached: {0}")]
     Unreachable(String),
+    /// It answers, and has no space for what is written.
+    #[error("the world has no space left, and accepts no writes: {0}")]
+    Full(String),
     /// It does not permit this to the host.
     #[error("the world does not permit it: {0}")]
     Denied(String),

@@ -44,6 +44,7 @@ mod planner;
 mod prefix;
 mod prepare;
 mod publish;
+mod reach;
 mod running;
 mod seats;
 mod settings;

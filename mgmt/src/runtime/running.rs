@@ -115,7 +115,8 @@ impl Running {
 
     /// The first number that no resource has or had.
     fn next_number(&self) -> u32 {
-        let highest = self.ghosts.keys().map(|node| node.0 + 1).max().unwrap_or(0);
+        // What an earlier run has left has a number and never a place; its number may be free again.
+        let highest = self.ghosts.keys().chain(&self.free).map(|node| node.0 + 1).max().unwrap_or(0);
         self.seats.next().max(highest)
     }
 

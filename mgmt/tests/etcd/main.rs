@@ -7,7 +7,10 @@ mod costs;
 mod crowd;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod deploys;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+mod faults;
 mod large;
+mod linear;
 mod managed;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mgmt::resource::{Keys, Transaction, World, Write};
+use mgmt::resource::{Keys, Transaction, World, WorldError, Write};
 use mgmt::world::{Etcd, Managed, ManagedError, ManagedEtcd};
 
 use crate::authority::Authority;
@@ -157,6 +157,40 @@ async fn one_that_leaves_is_replaced_first_and_a_dead_one_after_the_time_of_a_re
     }
     put_in_the_end(&web5.world(), "/mgmt/x", "of three again").await;
     assert_eq!(get(&web3.world(), "/mgmt/x").await.as_deref(), Some("of three again"));
+}
+
+/// Writes the same key until there is no space for it.
+async fn fill(world: &Etcd) {
+    let member = World::member(world, "test");
+    for _ in 0..20 {
+        let value: std::sync::Arc<[u8]> = vec![b'x'; 1 << 20].into();
+        let writes = [("/mgmt/large".to_owned(), Write::Put(value, None))].into();
+        match member.commit(Transaction { conditions: Vec::new(), writes }).await {
+            Ok(_) => {}
+            Err(WorldError::Full(_)) => return,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("there is space for everything");
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_server_without_space_makes_some_again_and_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let web1 = host(dir.path(), "web1").ideal_cluster_size(2).space(5 << 20).start().await.unwrap();
+    let web2 = host(dir.path(), "web2").seeds(web1.servers()).space(5 << 20).start().await.unwrap();
+    until_servers(&[&web1, &web2], 2, Duration::from_secs(60)).await;
+    fill(&web1.world()).await;
+    assert!(!put(&web2.world(), "/mgmt/x", "refused").await);
+    // It is not away: it answers.
+    assert_eq!(get(&web2.world(), "/mgmt/x").await, None);
+    put_in_the_end(&web2.world(), "/mgmt/x", "accepted").await;
+    assert_eq!(get(&web1.world(), "/mgmt/x").await.as_deref(), Some("accepted"));
+    // Once more, with what it has learned: not at once.
+    fill(&web2.world()).await;
+    put_in_the_end(&web1.world(), "/mgmt/x", "again").await;
+    assert_eq!(get(&web2.world(), "/mgmt/x").await.as_deref(), Some("again"));
 }
 
 #[tokio::test]

@@ -214,6 +214,21 @@ async fn the_record_goes_with_what_changes_hands_live_and_at_a_start() {
 }
 
 #[tokio::test]
+async fn what_is_undone_at_a_start_leaves_the_next_graph_all_its_resources() {
+    let bed = Bed::new();
+    let named = |names: [&str; 3]| {
+        graph(|g| names.iter().for_each(|name| _ = g.add(File::new(bed.path(name)).content(name).reverse(true))))
+    };
+    bed.pass(named(["a", "b", "c"])).await;
+    let mut run = bed.run(named(["a2", "b", "c"])).await;
+    crate::kit::until("it is undone", || bed.read("a").is_none() && bed.records().len() == 3).await;
+    run.engine.swap(named(["a2", "b2", "c2"])).await.unwrap();
+    run.until("converged").await;
+    assert_eq!(["a2", "b2", "c2", "b", "c"].map(|name| bed.read(name).is_some()), [true, true, true, false, false]);
+    run.stop().await;
+}
+
+#[tokio::test]
 async fn in_noop_nothing_is_undone_and_that_is_told() {
     let bed = Bed::new();
     bed.pass(one(File::new(bed.path("a")).content("ours\n").reverse(true))).await;

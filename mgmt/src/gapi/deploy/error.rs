@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::graph::{ContentRef, Deploy, DeployId, Problems};
 use crate::id::in_one_line;
-use crate::resource::WorldError;
+use crate::resource::{Why, WorldError};
 use crate::sys::clock::rfc3339;
 
 /// Why a deploy was not published, or can't be read.
@@ -110,6 +110,15 @@ pub enum DeployError {
     /// The system refused something.
     #[error("{0}")]
     System(String),
+}
+
+impl From<&DeployError> for Why {
+    fn from(error: &DeployError) -> Why {
+        match error {
+            DeployError::World(error) => Why::from(error),
+            error => Why::Own(error.to_string()),
+        }
+    }
 }
 
 /// The moment in words.

@@ -11,7 +11,7 @@ use crate::gapi::deploy::moving::Running;
 use crate::gapi::hosts::WorldView;
 use crate::graph::{ContentId, DeployState, Head};
 use crate::id::{in_one_line, shortened};
-use crate::resource::{Attempts, Fed, Feed, Followed, Following, RefusedDeploy, Revision, Snapshot};
+use crate::resource::{Attempts, Fed, Feed, Followed, Following, RefusedDeploy, Revision, Snapshot, Why};
 
 /// Another deploy, or why there is none.
 pub(super) type News = Result<Loaded, String>;
@@ -72,9 +72,9 @@ impl Follower {
     }
 
     /// Makes the deploy ready that this host must have.
-    async fn look(&mut self, state: &Snapshot, is_gone: &mut bool, problem: &mut Option<String>) -> Result<(), String> {
+    async fn look(&mut self, state: &Snapshot, is_gone: &mut bool, problem: &mut Option<String>) -> Result<(), Why> {
         let host = self.loader.deploys.member.host();
-        let wanted = Wanted::of(state, host).map_err(|error| error.to_string())?;
+        let wanted = Wanted::of(state, host).map_err(|error| Why::from(&error))?;
         let is_missing = wanted.target.is_none();
         if is_missing && !std::mem::replace(is_gone, is_missing) {
             tracing::warn!(target: "mgmt", "the world has no deploy: the last one stays in force here");
@@ -99,14 +99,14 @@ impl Follower {
     }
 
     /// Makes the deploy ready. One that this host no longer must have by then is left out: the change comes.
-    async fn take(&mut self, head: Option<&Head>) -> Result<(), String> {
+    async fn take(&mut self, head: Option<&Head>) -> Result<(), Why> {
         let Some(head) = head.filter(|head| self.seen != Some(head.sha256)) else { return Ok(()) };
         let news = match self.loader.load(head, true).await {
             Ok(loaded) => Ok(loaded),
             Err(LoadError::Later(why)) => return Err(why),
             Err(LoadError::Bad(why)) => {
                 // What was fetched may have been removed meanwhile, because newer deploys are there.
-                let now = self.loader.deploys.wanted().await.map_err(|error: DeployError| error.to_string())?;
+                let now = self.loader.deploys.wanted().await.map_err(|error: DeployError| Why::from(&error))?;
                 if now.target.as_ref() != Some(head) {
                     return Ok(());
                 }

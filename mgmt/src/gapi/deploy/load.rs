@@ -2,6 +2,7 @@
 //! and kept; then its graph is read, with fields that name the files here.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::gapi::deploy::error::{DeployError, moment};
@@ -12,7 +13,7 @@ use crate::graph::{
     Carried, CarriedEntry, CarriedTree, ContentRef, Deploy, GraphConfig, Head, Kinds, Relocation, validate,
 };
 use crate::id::in_one_line;
-use crate::resource::WorldError;
+use crate::resource::{Why, WorldError};
 use crate::sys::task::blocking;
 
 /// A deploy that is ready on this host.
@@ -29,15 +30,24 @@ pub(super) struct Loaded {
 #[derive(Debug)]
 pub(super) enum LoadError {
     /// It may be later: the world is away, or the disk is full.
-    Later(String),
+    Later(Why),
     /// The deploy itself is at fault, or this program is too old for it.
     Bad(String),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Later(why) => why.fmt(f),
+            LoadError::Bad(why) => f.write_str(why),
+        }
+    }
 }
 
 impl From<DeployError> for LoadError {
     fn from(error: DeployError) -> LoadError {
         match error {
-            DeployError::World(_) => LoadError::Later(error.to_string()),
+            DeployError::World(error) => LoadError::Later(Why::from(&error)),
             error => LoadError::Bad(error.to_string()),
         }
     }
@@ -45,7 +55,7 @@ impl From<DeployError> for LoadError {
 
 impl From<Failure> for LoadError {
     fn from(failure: Failure) -> LoadError {
-        LoadError::Later(failure.to_string())
+        LoadError::Later(Why::Own(failure.to_string()))
     }
 }
 
@@ -61,7 +71,7 @@ pub(super) struct Loader {
 
 fn away() -> LoadError {
     let why = "a part of it is missing here, and the world is not asked".to_owned();
-    LoadError::Later(WorldError::Unreachable(why).to_string())
+    LoadError::Later(Why::from(&WorldError::Unreachable(why)))
 }
 
 impl Loader {

@@ -14,7 +14,7 @@ use crate::gapi::deploy::moving::move_rollouts;
 use crate::gapi::deploy::store::{Documents, Store};
 use crate::gapi::failure::Failure;
 use crate::graph::{ContentId, GraphConfig, Head, Kinds};
-use crate::resource::{Attempts, READ_MAX, Revision};
+use crate::resource::{Attempts, READ_MAX, Revision, Why};
 use crate::sys::task::blocking;
 
 /// How many deploys of this host are kept: the one in force, and the one before, whose files may still be in use.
@@ -65,7 +65,7 @@ enum Found {
     /// None, as of this revision.
     None(Revision),
     /// Not readable, for this reason.
-    Unread(String),
+    Unread(Why),
 }
 
 impl Following {
@@ -75,9 +75,9 @@ impl Following {
 
     async fn found(&self) -> Found {
         match tokio::time::timeout(READ_MAX, self.loader.deploys.wanted()).await {
-            Err(_) => Found::Unread(format!("no answer within {READ_MAX:?}")),
+            Err(_) => Found::Unread(Why::Shared(format!("no answer within {READ_MAX:?}"))),
             Ok(Ok(wanted)) => wanted.target.map_or(Found::None(wanted.revision), Found::Deploy),
-            Ok(Err(error)) => Found::Unread(error.to_string()),
+            Ok(Err(error)) => Found::Unread(Why::from(&error)),
         }
     }
 
@@ -88,7 +88,7 @@ impl Following {
                 tracing::warn!(target: "mgmt", "{why}: {}, the last one here, is in force", loaded.what);
                 Some(loaded)
             }
-            Err(LoadError::Later(error) | LoadError::Bad(error)) => {
+            Err(error) => {
                 tracing::error!(target: "mgmt", "the last deploy of this host can't be used: {error}");
                 None
             }
@@ -123,7 +123,7 @@ impl Following {
                     }
                     match self.loader.changed(revision).await {
                         true => continue,
-                        false => "changes of it may have been missed".to_owned(),
+                        false => Why::Shared("changes of it may have been missed".to_owned()),
                     }
                 }
                 Found::Unread(why) => why,
@@ -158,9 +158,7 @@ impl Following {
     /// The deploy in force in the world, read now.
     async fn now(&self) -> Result<Loaded, Failure> {
         match self.found().await {
-            Found::Deploy(head) => self.loader.load(&head, true).await.map_err(|error| match error {
-                LoadError::Later(why) | LoadError::Bad(why) => why.into(),
-            }),
+            Found::Deploy(head) => self.loader.load(&head, true).await.map_err(|error| error.to_string().into()),
             Found::None(_) => Err("the world has no deploy".into()),
             Found::Unread(why) => Err(format!("the deploy in force can't be read: {why}").into()),
         }

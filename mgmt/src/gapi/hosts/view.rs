@@ -227,7 +227,7 @@ impl WorldView {
         };
         if tokio::time::timeout(READ_MAX, all).await.is_err() {
             self.shared.is_away.store(true, Ordering::Relaxed);
-            tracing::warn!(
+            tracing::info!(
                 target: "mgmt",
                 "the world has not answered within {READ_MAX:?}: the graph is made of what is known of it, and follows",
             );

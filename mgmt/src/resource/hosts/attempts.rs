@@ -1,7 +1,9 @@
 //! Pauses between attempts to reach a world, and how long something waits for it.
 
+use std::fmt;
 use std::time::Duration;
 
+use crate::resource::world::WorldError;
 use crate::sys::rng;
 
 /// How long a graph waits for the world before it runs. After that it begins with what is known, and follows when the
@@ -14,27 +16,61 @@ const LAST: Duration = Duration::from_secs(10);
 /// The time over which hosts that have lost their watches return.
 const LOST: Duration = Duration::from_millis(400);
 
-/// Attempts that fail in a row: reports the first failure, and doubles the pause with each further one.
+/// Why an attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The world can't be reached or has no space, which concerns all that use it: the engine reports it once. Or
+    /// changes may have been missed, or a lease has ended meanwhile, which needs no report.
+    Shared(String),
+    /// It concerns this use alone.
+    Own(String),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Why::Shared(why) | Why::Own(why)) = self;
+        f.write_str(why)
+    }
+}
+
+impl From<&WorldError> for Why {
+    fn from(error: &WorldError) -> Why {
+        match error {
+            WorldError::Unreachable(_) | WorldError::Full(_) | WorldError::NoLease(_) => Why::Shared(error.to_string()),
+            _ => Why::Own(error.to_string()),
+        }
+    }
+}
+
+impl From<&Why> for Why {
+    fn from(why: &Why) -> Why {
+        why.clone()
+    }
+}
+
+/// Attempts that fail in a row: reports the first failure of its own, and doubles the pause with each further one.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     /// `None`: the failures are reported elsewhere.
     what: Option<&'static str>,
     failed: u32,
+    is_reported: bool,
 }
 
 impl Attempts {
     /// `what`: what is attempted, in words that follow "the world: ".
     pub(crate) fn new(what: &'static str) -> Attempts {
-        Attempts { what: Some(what), failed: 0 }
+        Attempts { what: Some(what), failed: 0, is_reported: false }
     }
 
     /// Attempts whose failures are reported elsewhere.
     pub(crate) fn unreported() -> Attempts {
-        Attempts { what: None, failed: 0 }
+        Attempts { what: None, failed: 0, is_reported: false }
     }
 
     pub(crate) fn succeeded(&mut self) {
-        if std::mem::take(&mut self.failed) > 0
+        self.failed = 0;
+        if std::mem::take(&mut self.is_reported)
             && let Some(what) = self.what
         {
             tracing::info!(target: "mgmt", "the world: {what} succeeds again");
@@ -43,11 +79,12 @@ impl Attempts {
 
     /// How long to wait until the next one: a random time in the upper half of the pause, so that hosts that were cut
     /// off together do not return together.
-    pub(crate) fn failed(&mut self, error: &dyn std::fmt::Display) -> Duration {
-        if self.failed == 0
-            && let Some(what) = self.what
-        {
-            tracing::warn!(target: "mgmt", "the world: {what} fails, and is tried again until it succeeds: {error}");
+    pub(crate) fn failed(&mut self, why: impl Into<Why>) -> Duration {
+        match (why.into(), self.what) {
+            (Why::Own(why), Some(what)) if !std::mem::replace(&mut self.is_reported, true) => {
+                tracing::warn!(target: "mgmt", "the world: {what} fails, and is tried again until it succeeds: {why}");
+            }
+            (why, what) => tracing::debug!(target: "mgmt", "the world: {} fails: {why}", what.unwrap_or("a use")),
         }
         let pause = FIRST.saturating_mul(1 << self.failed.min(10)).min(LAST);
         self.failed = self.failed.saturating_add(1);
@@ -55,8 +92,8 @@ impl Attempts {
     }
 
     /// The same after a watch was lost: most often because a server has gone, and then all hosts have lost theirs.
-    pub(crate) fn lost(&mut self, why: &dyn std::fmt::Display) -> Duration {
-        self.failed(why) + part_of(LOST)
+    pub(crate) fn lost(&mut self, why: String) -> Duration {
+        self.failed(Why::Shared(why)) + part_of(LOST)
     }
 }
 

@@ -101,7 +101,7 @@ impl Feed {
             None => "the watch has ended".to_owned(),
         };
         self.watch = None;
-        let pause = if is_resumed { Duration::ZERO } else { self.attempts.lost(&why) };
+        let pause = if is_resumed { Duration::ZERO } else { self.attempts.lost(why) };
         Poll::Ready(Fed::Failed(pause))
     }
 }

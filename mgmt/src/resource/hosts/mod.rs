@@ -16,7 +16,7 @@ mod values;
 pub use access::{WorldRead, WorldWatching, WorldWrite};
 pub use alive::AliveHost;
 pub(crate) use alive::{alive_key, all_hosts, living};
-pub(crate) use attempts::{Attempts, READ_MAX, part_of};
+pub(crate) use attempts::{Attempts, READ_MAX, Why, part_of};
 pub(crate) use follow::{Fed, Feed, Followed, Following};
 pub use schedule::PickOrder;
 pub(crate) use schedule::{

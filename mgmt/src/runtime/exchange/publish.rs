@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::graph::{Export, ExportPlace, exporter_key};
-use crate::resource::{Attempts, Fed, Feed, Keys, LeaseId, Member, Revision, Transaction, WorldError, Write, part_of};
+use crate::resource::{
+    Attempts, Fed, Feed, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, Write, part_of,
+};
 use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
 use crate::runtime::exchange::publications::{Publications, Published as State, Stand};
 use crate::runtime::exchange::settings::InForce;
@@ -100,7 +102,7 @@ async fn publish_until(
             }
             contest = publisher.contested(at) => {
                 rest = Some(match contest {
-                    Contest::Changed(why) => contested.failed(&why),
+                    Contest::Changed(why) => contested.failed(Why::Own(why.to_owned())),
                     Contest::Lost(pause) => pause,
                 });
                 false
@@ -170,6 +172,15 @@ enum PublishError {
     World(#[from] WorldError),
     #[error("other programs change the exports of this host all the time: is there another host with this name?")]
     Raced,
+}
+
+impl From<&PublishError> for Why {
+    fn from(error: &PublishError) -> Why {
+        match error {
+            PublishError::World(error) => Why::from(error),
+            PublishError::Raced => Why::Own(error.to_string()),
+        }
+    }
 }
 
 impl Publisher {

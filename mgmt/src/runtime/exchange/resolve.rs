@@ -83,7 +83,8 @@ impl Preparing {
             .and_then(|read| read.map_err(|e| e.to_string()))
         {
             Ok(snapshot) => self.site.learn(keys, snapshot),
-            Err(why) => tracing::warn!(
+            // That the world is away, or does not permit it, is reported where it is followed.
+            Err(why) => tracing::info!(
                 target: "mgmt",
                 "what other hosts export can't be read: {why}; the graph runs with what is known of them, and follows",
             ),

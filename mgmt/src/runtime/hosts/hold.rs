@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::id::in_one_line;
 use crate::resource::{
-    Attempts, Condition, Entry, Fed, Feed, Keys, LeaseId, Member, Revision, Transaction, WorldError, Write,
+    Attempts, Condition, Entry, Fed, Feed, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, Write,
 };
 use crate::runtime::hosts::lease::{Granted, Lease};
 
@@ -105,7 +105,7 @@ impl Hold {
                 Ok(Has::Theirs(granted)) => {
                     let host = in_one_line(self.member.host()).into_owned();
                     let why = format!("another engine has the name {host}: give each host its own name");
-                    contested.failed(&why);
+                    contested.failed(Why::Own(why));
                     granted.due
                 }
                 Ok(Has::Unknown) => {

@@ -9,7 +9,7 @@ use crate::world::etcd::member::{ANY_KEY, words};
 use crate::world::etcd::world::Etcd;
 
 /// How long a member may take to answer.
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How long a change of the members may take. The host that asks for one must be elected for longer.
 pub(in crate::world) const CHANGE_MAX: Duration = Duration::from_secs(5);
 
@@ -43,7 +43,7 @@ pub(in crate::world) struct Health {
     pub(in crate::world) leader: u64,
 }
 
-async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
+pub(super) async fn within<T>(time: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, String> {
     match tokio::time::timeout(time, answer).await {
         Ok(answer) => answer.map_err(|error| words(&error)),
         Err(_) => Err(format!("no answer within {time:?}")),

@@ -32,9 +32,15 @@ pub(super) const ANSWER_BYTES_MAX: usize = 256 << 20;
 /// Reading nothing still returns a revision: this key is read then.
 pub(super) const ANY_KEY: &str = "/mgmt";
 
+/// How etcd answers to a write when its alarm NOSPACE is raised.
+const NO_SPACE: &str = "database space exceeded";
+const MAKE_SPACE: &str = "compact and defragment etcd and disarm its alarm, which servers that mgmt runs do by \
+                          themselves, or let it have more (--quota-backend-bytes)";
+
 /// Codes of gRPC.
 const NOT_FOUND: i32 = 5;
 const PERMISSION_DENIED: i32 = 7;
+const RESOURCE_EXHAUSTED: i32 = 8;
 const UNAUTHENTICATED: i32 = 16;
 
 #[derive(Debug)]
@@ -60,7 +66,7 @@ impl From<Error> for Failure {
     }
 }
 
-fn code(error: &Error) -> Option<i32> {
+pub(super) fn code(error: &Error) -> Option<i32> {
     match error {
         Error::GRpcStatus(status) => Some(status.code() as i32),
         _ => None,
@@ -84,6 +90,10 @@ pub(super) fn words(error: &Error) -> String {
 pub(super) fn world_error(error: &Error) -> WorldError {
     match code(error) {
         Some(PERMISSION_DENIED | UNAUTHENTICATED) => WorldError::Denied(words(error)),
+        // The same code is that of too many requests.
+        Some(RESOURCE_EXHAUSTED) if words(error).contains(NO_SPACE) => {
+            WorldError::Full(format!("{}; {MAKE_SPACE}", words(error)))
+        }
         _ => WorldError::Unreachable(words(error)),
     }
 }

@@ -6,6 +6,7 @@ mod line;
 mod member;
 mod parts;
 mod rights;
+mod space;
 mod watch;
 mod world;
 

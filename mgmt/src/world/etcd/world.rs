@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions};
 use tokio::sync::{Mutex, OnceCell};
+use tokio::task::JoinSet;
 
 use crate::resource::{Member, World};
 use crate::world::etcd::address::{EtcdError, check};
 use crate::world::etcd::line::Line;
 use crate::world::etcd::member::{ANY_KEY, EtcdMember, words};
 
-/// How long a server may take until it answers for the first time.
-const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// How long a server may take until it answers for the first time: it may be far away.
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// A server that has not answered by then may be away: the next one is asked too.
+const NEXT: Duration = Duration::from_secs(1);
 /// A connection without an answer for this long is asked for a sign of life, which may take as long again. So a cut
 /// that sends no packet is noticed, also while nothing is asked.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -158,22 +161,45 @@ impl Etcd {
             return Err(problem.to_string());
         }
         let mut link = self.link.lock().await;
-        let mut problems = Vec::new();
-        let addresses = self.addresses();
-        for _ in &addresses {
-            if let Some(client) = &link.client {
-                return Ok((client.clone(), link.lost));
+        if let Some(client) = &link.client {
+            return Ok((client.clone(), link.lost));
+        }
+        let mut addresses = self.addresses();
+        let count = addresses.len().max(1);
+        addresses.rotate_left(link.next % count);
+        // Counted before: the caller may not wait so long.
+        link.next += 1;
+        let (client, address) = self.connect_to_one(addresses).await?;
+        link.next = self.addresses().iter().position(|other| *other == address).map_or(link.next, |place| place + 1);
+        (link.client, link.address) = (Some(client.clone()), address);
+        Ok((client, link.lost))
+    }
+
+    /// A connection to the first of these servers that answers. They are asked one after the other; one that does not
+    /// answer soon is not waited for.
+    async fn connect_to_one(&self, addresses: Vec<String>) -> Result<(Client, String), String> {
+        let (mut asked, mut problems) = (JoinSet::new(), Vec::new());
+        let mut rest = addresses.into_iter();
+        loop {
+            if let Some(address) = rest.next() {
+                let world = self.clone();
+                asked.spawn(async move {
+                    let connected = tokio::time::timeout(CONNECT_MAX, world.connect(&address)).await;
+                    let connected = connected.unwrap_or_else(|_| Err(format!("no answer within {CONNECT_MAX:?}")));
+                    connected.map(|client| (client, address.clone())).map_err(|why| format!("{address}: {why}"))
+                });
             }
-            let address = &addresses[link.next % addresses.len()];
-            // Counted before: the caller may not wait so long.
-            link.next += 1;
-            let connected = tokio::time::timeout(CONNECT_MAX, self.connect(address)).await;
-            match connected.unwrap_or_else(|_| Err(format!("no answer within {CONNECT_MAX:?}"))) {
-                Ok(client) => (link.client, link.address) = (Some(client), address.clone()),
-                Err(why) => problems.push(format!("{address}: {why}")),
+            let has_more = rest.len() > 0;
+            tokio::select! {
+                answer = asked.join_next() => match answer {
+                    Some(Ok(Ok(connected))) => return Ok(connected),
+                    Some(Ok(Err(why))) => problems.push(why),
+                    Some(Err(ended)) => problems.push(ended.to_string()),
+                    None => return Err(problems.join("; ")),
+                },
+                () = tokio::time::sleep(NEXT), if has_more => {}
             }
         }
-        link.client.clone().map(|client| (client, link.lost)).ok_or_else(|| problems.join("; "))
     }
 
     async fn connect(&self, address: &str) -> Result<Client, String> {

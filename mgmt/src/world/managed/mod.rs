@@ -11,6 +11,7 @@ mod runner;
 mod server;
 mod settings;
 mod size;
+mod space;
 mod trusted;
 mod url;
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::id::{key_part, text_of_key_part};
-use crate::resource::{Condition, Entry, Keys, LeaseId, Member, Transaction, World, WorldError, Write};
+use crate::resource::{Condition, Entry, Keys, LeaseId, Member, Transaction, Why, World, WorldError, Write};
 use crate::world::elastic::{Change, Memory, Volunteer};
 use crate::world::etcd::{Etcd, Listed, Members};
 use crate::world::managed::child::Child;
@@ -16,6 +16,7 @@ use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::{Directory, Initial};
 use crate::world::managed::records::{PREFIX, Records, SIZE, volunteer_bytes, volunteer_key};
 use crate::world::managed::settings::Managed;
+use crate::world::managed::space::Space;
 use crate::world::managed::trusted::ServerIdentity;
 use crate::world::managed::url::Addresses;
 
@@ -88,6 +89,7 @@ pub(super) struct Runner {
     /// The lease with which this host is known to others.
     volunteered: Option<LeaseId>,
     pub(super) memory: Memory,
+    pub(super) space: Space,
     pub(super) began: Instant,
     /// Something is under way.
     pub(super) is_busy: bool,
@@ -124,6 +126,7 @@ impl Runner {
             lease: None,
             volunteered: None,
             memory: Memory::default(),
+            space: Space::new(),
             began: now,
             is_busy: false,
             trouble: None,
@@ -174,37 +177,47 @@ impl Runner {
         }
     }
 
-    /// Reports what is wrong once, and its end.
-    fn report(&mut self, trouble: Option<String>) {
-        match (&self.trouble, &trouble) {
+    /// Reports what is wrong once, and its end. That the servers do not answer is reported by the engines that use them.
+    fn report(&mut self, trouble: Option<Why>) {
+        let own = match trouble {
+            Some(Why::Own(why)) => Some(why),
+            Some(Why::Shared(why)) => {
+                tracing::debug!(target: "mgmt", "the servers of etcd: {why}");
+                return;
+            }
+            None => None,
+        };
+        match (&self.trouble, &own) {
             (None, Some(why)) => tracing::warn!(target: "mgmt", "the servers of etcd: {why}"),
             (Some(_), None) => tracing::info!(target: "mgmt", "the servers of etcd: all is well again"),
             _ => {}
         }
-        self.trouble = trouble;
+        self.trouble = own;
     }
 
-    async fn turn(&mut self) -> Result<(), String> {
+    async fn turn(&mut self) -> Result<(), Why> {
+        let own = |why: String| Why::Own(why);
         if self.own().is_some() {
-            self.keep_running().await.map_err(|error| error.to_string())?;
+            self.keep_running().await.map_err(|error| own(error.to_string()))?;
         }
         let seen = self.look().await?;
-        self.follow(&seen).await.map_err(|error| error.to_string())?;
+        self.follow(&seen).await.map_err(|error| own(error.to_string()))?;
         if self.own().is_none() {
             return Ok(());
         }
-        let lease = self.keep_lease().await.map_err(|error| error.to_string())?;
+        self.keep_space(&seen.members.all).await;
+        let lease = self.keep_lease().await.map_err(|error| Why::from(&error))?;
         if let Some(other) = self.has_namesake(&seen, lease) {
-            return Err(other);
+            return Err(own(other));
         }
-        self.volunteer(&seen, lease).await.map_err(|error| error.to_string())?;
-        self.decide(&seen, lease).await
+        self.volunteer(&seen, lease).await.map_err(|error| Why::from(&error))?;
+        self.decide(&seen, lease).await.map_err(own)
     }
 
     /// Reads the keys and then the members, which are no older.
-    async fn look(&self) -> Result<Seen, String> {
-        let entries = self.member.get(vec![Keys::Below(PREFIX.to_owned())]).await.map_err(|error| error.to_string())?;
-        let members = self.world.listed().await?;
+    async fn look(&self) -> Result<Seen, Why> {
+        let entries = self.member.get(vec![Keys::Below(PREFIX.to_owned())]).await.map_err(|error| Why::from(&error))?;
+        let members = self.world.listed().await.map_err(Why::Shared)?;
         let entries = entries.entries;
         Ok(Seen { records: Records::of(&entries), entries, members })
     }

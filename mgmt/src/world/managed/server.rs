@@ -109,6 +109,9 @@ impl Runner {
             .args(["--initial-cluster-state", if initial.is_new { "new" } else { "existing" }])
             .arg("--data-dir")
             .arg(&data);
+        if let Some(bytes) = self.settings.space {
+            command = command.arg(format!("--quota-backend-bytes={bytes}"));
+        }
         if let Some(files) = self.files() {
             for (prefix, [authority, certificate, key]) in ["", "peer-"].into_iter().zip(&files) {
                 command = command.arg(format!("--{prefix}client-cert-auth"));

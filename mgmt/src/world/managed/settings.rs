@@ -58,6 +58,7 @@ pub struct Managed {
     pub(super) join: Option<String>,
     pub(super) join_url: Option<String>,
     pub(super) start_max: Duration,
+    pub(super) space: Option<u64>,
 }
 
 fn texts(urls: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
@@ -80,6 +81,7 @@ impl Managed {
             join: None,
             join_url: None,
             start_max: START_MAX,
+            space: None,
         }
     }
 
@@ -177,6 +179,13 @@ impl Managed {
     /// How long the first server may take until it answers. Default: 60 seconds.
     pub fn start_max(mut self, time: Duration) -> Managed {
         self.start_max = time;
+        self
+    }
+
+    /// How many bytes the file of the server may have; see `--quota-backend-bytes` of etcd. A server that needs more
+    /// forgets its history and writes its file again; until then no server accepts writes. Default: that of etcd, 2 GiB.
+    pub fn space(mut self, bytes: u64) -> Managed {
+        self.space = Some(bytes);
         self
     }
 

@@ -1,0 +1,297 @@
+//! The hosts of a test: a member of etcd and a run of `mgmt` on each of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use mgmt::world::Etcd;
+use serde_json::Value as Json;
+
+use crate::authority::Authority;
+use crate::faults::net::{Net, Process, TEST, address, on};
+use crate::faults::observer::Observer;
+
+/// What a host reports when etcd is away.
+pub(super) const AWAY: &str = "the world can't be reached";
+
+/// All hosts, numbered from 1.
+pub(super) struct Cluster {
+    pub(super) net: Net,
+    dir: tempfile::TempDir,
+    /// More options of etcd.
+    options: Vec<String>,
+    members: Vec<Option<Process>>,
+    hosts: Vec<Option<Process>>,
+    /// How often each host has changed what it exports.
+    versions: Vec<u32>,
+    pub(super) observer: Option<Observer>,
+    /// How many seconds the exports of a host stay that is gone.
+    pub(super) export_ttl: u32,
+}
+
+pub(super) fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl Cluster {
+    /// All members of etcd run and answer, and all hosts do.
+    pub(super) fn start(hosts: usize, options: &[&str]) -> Cluster {
+        let mut cluster = Cluster::of_members(hosts, options);
+        cluster.start_members();
+        cluster.observe();
+        (1..=hosts).for_each(|host| cluster.start_host(host));
+        cluster
+    }
+
+    /// Nothing runs yet.
+    pub(super) fn of_members(hosts: usize, options: &[&str]) -> Cluster {
+        let (net, dir, authority) = (Net::new(hosts), tempfile::tempdir().unwrap(), Authority::new());
+        for host in 1..=hosts {
+            authority.files_at(dir.path(), &format!("h{host}"), &address(host));
+            fs::create_dir(dir.path().join(format!("h{host}.files"))).unwrap();
+        }
+        authority.files_at(dir.path(), "test", TEST);
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let (members, processes) = ((0..hosts).map(|_| None).collect(), (0..hosts).map(|_| None).collect());
+        let mut cluster = Cluster {
+            net,
+            dir,
+            options,
+            members,
+            hosts: processes,
+            versions: vec![0; hosts],
+            observer: None,
+            export_ttl: 600,
+        };
+        (1..=hosts).for_each(|host| cluster.change(host));
+        cluster
+    }
+
+    pub(super) fn start_members(&mut self) {
+        (1..=self.net.hosts).for_each(|host| self.start_member(host));
+        until("etcd answers", Duration::from_secs(30), || self.leader().is_some());
+    }
+
+    /// From now on what is exported is watched.
+    pub(super) fn observe(&mut self) {
+        let [ca, certificate, key] = self.tls("test").map(|path| fs::read(path).unwrap());
+        self.observer = Some(Observer::new(&Etcd::new(self.urls(1)).tls(ca, certificate, key)));
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The authority, and the certificate and the key with that name.
+    fn tls(&self, name: &str) -> [PathBuf; 3] {
+        ["ca.pem".to_owned(), format!("{name}.pem"), format!("{name}.key")].map(|file| self.path(&file))
+    }
+
+    /// The addresses of all members, that of one host first.
+    fn urls(&self, first: usize) -> Vec<String> {
+        let hosts = self.net.hosts;
+        (0..hosts).map(|n| format!("https://{}:2379", address((first - 1 + n) % hosts + 1))).collect()
+    }
+
+    fn log(&self, name: &str) -> Stdio {
+        fs::OpenOptions::new().create(true).append(true).open(self.path(name)).unwrap().into()
+    }
+
+    /// On the data that it had.
+    pub(super) fn start_member(&mut self, host: usize) {
+        let program = std::env::var_os("MGMT_ETCD").unwrap_or_else(|| "etcd".into());
+        let (client, peers) = (format!("https://{}:2379", address(host)), format!("https://{}:2380", address(host)));
+        let all: Vec<String> =
+            (1..=self.net.hosts).map(|host| format!("h{host}=https://{}:2380", address(host))).collect();
+        let mut command = on(host, program);
+        command
+            .args(["--name", &format!("h{host}"), "--logger", "zap", "--log-level", "warn", "--pre-vote"])
+            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
+            .args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])
+            .args(["--initial-cluster", &all.join(","), "--data-dir"])
+            .arg(self.path(&format!("h{host}.etcd")))
+            .args(&self.options);
+        let [ca, certificate, key] = self.tls(&format!("h{host}"));
+        for prefix in ["", "peer-"] {
+            command.arg(format!("--{prefix}client-cert-auth"));
+            for (option, file) in [("trusted-ca-file", &ca), ("cert-file", &certificate), ("key-file", &key)] {
+                command.arg(format!("--{prefix}{option}")).arg(file);
+            }
+        }
+        command.stdout(Stdio::null()).stderr(self.log(&format!("h{host}.etcd.log")));
+        self.members[host - 1] = Some(Process(command.spawn().expect("etcd starts")));
+    }
+
+    pub(super) fn kill_member(&mut self, host: usize) {
+        self.members[host - 1] = None;
+    }
+
+    pub(super) fn start_host(&mut self, host: usize) {
+        let name = format!("h{host}");
+        let [ca, certificate, key] = self.tls(&name);
+        let mut command = on(host, env!("CARGO_BIN_EXE_mgmt"));
+        command
+            .args(["run", "--hostname", &name, "--seeds", &self.urls(host).join(","), "--alive-ttl", "3"])
+            .args(["--export-ttl", &self.export_ttl.to_string(), "--yaml"])
+            .arg(self.path(&format!("{name}.yaml")))
+            .arg("--prefix")
+            .arg(self.path(&format!("{name}.prefix")))
+            .arg("--tls-ca")
+            .arg(ca)
+            .arg("--tls-cert")
+            .arg(certificate)
+            .arg("--tls-key")
+            .arg(key)
+            .env_remove("MGMT_SEEDS")
+            .stdout(Stdio::null())
+            .stderr(self.log(&format!("{name}.log")));
+        self.hosts[host - 1] = Some(Process(command.spawn().expect("mgmt starts")));
+    }
+
+    pub(super) fn kill_host(&mut self, host: usize) {
+        self.hosts[host - 1] = None;
+    }
+
+    pub(super) fn host(&self, host: usize) -> &Process {
+        self.hosts[host - 1].as_ref().expect("it runs")
+    }
+
+    pub(super) fn member(&self, host: usize) -> &Process {
+        self.members[host - 1].as_ref().expect("it runs")
+    }
+
+    pub(super) fn runs(&self, host: usize) -> bool {
+        self.hosts[host - 1].is_some()
+    }
+
+    pub(super) fn observer(&self) -> &Observer {
+        self.observer.as_ref().expect("it is there as soon as etcd is")
+    }
+
+    /// Lets a host export something else: two files with another content, and one with another name. It also sets a
+    /// value, and takes part in a schedule.
+    pub(super) fn change(&mut self, host: usize) {
+        self.versions[host - 1] += 1;
+        let export = |(name, content): (String, String)| {
+            format!("  - {{name: '@@/x/{name}', content: '{content}', meta: {{reverse: true}}}}\n")
+        };
+        let exports: String = self.exports(host).into_iter().map(export).collect();
+        let into = self.path(&format!("h{host}.files"));
+        let version = self.versions[host - 1];
+        let others = format!(
+            "  kv:\n  - {{name: version, value: '{version}', mapped: true}}\n  schedule:\n  - {{name: one, ttl: 3}}\n"
+        );
+        let collect = format!("collect:\n- {{kind: file, pattern: {}/}}\n", into.display());
+        let (path, new) = (self.path(&format!("h{host}.yaml")), self.path(&format!("h{host}.new")));
+        fs::write(&new, format!("graph: h{host}\nresources:\n  file:\n{exports}{others}{collect}")).unwrap();
+        fs::rename(new, path).unwrap();
+    }
+
+    /// What a host exports: names and contents.
+    pub(super) fn exports(&self, host: usize) -> Vec<(String, String)> {
+        let version = self.versions[host - 1];
+        let content = format!("h{host} {version}");
+        [format!("h{host}-a"), format!("h{host}-b"), format!("h{host}-v{version}")]
+            .map(|name| (name, content.clone()))
+            .into()
+    }
+
+    /// The operator's program.
+    pub(super) fn etcdctl(&self, arguments: &[&str]) -> Output {
+        self.etcdctl_command(arguments).output().expect("the program etcdctl")
+    }
+
+    fn etcdctl_command(&self, arguments: &[&str]) -> Command {
+        let [ca, certificate, key] = self.tls("test");
+        let mut command = Command::new("etcdctl");
+        command.args(["--endpoints", &self.urls(1).join(","), "--command-timeout", "5s", "--dial-timeout", "1s"]);
+        command.arg("--cacert").arg(ca).arg("--cert").arg(certificate).arg("--key").arg(key);
+        command.args(arguments).env("ETCDCTL_API", "3");
+        command
+    }
+
+    /// The same with a file as its input.
+    pub(super) fn etcdctl_reading(&self, arguments: &[&str], input: &Path) -> Output {
+        self.etcdctl_command(arguments).stdin(fs::File::open(input).unwrap()).output().expect("the program etcdctl")
+    }
+
+    /// The revision of etcd.
+    pub(super) fn revision(&self) -> Option<u64> {
+        let all = self.etcdctl_json(&["endpoint", "status"]);
+        all.as_array()?.iter().filter_map(|one| one["Status"]["header"]["revision"].as_u64()).max()
+    }
+
+    fn etcdctl_json(&self, arguments: &[&str]) -> Json {
+        let output = self.etcdctl(&[arguments, &["-w", "json"]].concat());
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// The host whose member leads, as those see it that answer.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let all = self.etcdctl_json(&["endpoint", "status"]);
+        let all = all.as_array()?;
+        let leads = |one: &&Json| one["Status"]["leader"] == one["Status"]["header"]["member_id"];
+        let url = all.iter().find(leads)?["Endpoint"].as_str()?.to_owned();
+        (1..=self.net.hosts).find(|host| url == format!("https://{}:2379", address(*host)))
+    }
+
+    /// How many members there are.
+    pub(super) fn members(&self) -> usize {
+        self.etcdctl_json(&["member", "list"])["members"].as_array().map_or(0, Vec::len)
+    }
+
+    /// Which hosts are alive, and whether all of them have converged.
+    pub(super) fn status(&self) -> (Vec<String>, bool) {
+        let [ca, certificate, key] = self.tls("test");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        command.args(["cluster", "status", "--json", "--hostname", "test", "--seeds", &self.urls(1).join(",")]);
+        command.arg("--tls-ca").arg(ca).arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
+        let output = command.env_remove("MGMT_SEEDS").output().unwrap();
+        let status: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let names = status["hosts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|host| host["name"].as_str().unwrap_or_default().to_owned());
+        (names.collect(), status["converged"] == Json::Bool(true))
+    }
+
+    /// How often a host has reported this by itself, and not as the reason of something else.
+    pub(super) fn reports(&self, host: usize, what: &str) -> usize {
+        self.reported(host).matches(&format!("WARN {what}")).count()
+    }
+
+    /// The resources of a host and their states.
+    pub(super) fn shown(&self, host: usize) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        command.args(["status", "--prefix"]).arg(self.path(&format!("h{host}.prefix")));
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    }
+
+    /// What a host has reported.
+    pub(super) fn reported(&self, host: usize) -> String {
+        fs::read_to_string(self.path(&format!("h{host}.log"))).unwrap_or_default()
+    }
+}
+
+/// The last lines of a text.
+pub(super) fn tail(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// All files of a directory, by name.
+pub(super) fn files(dir: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> = fs::read_dir(dir)
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, fs::read_to_string(entry.path()).ok()?)))
+        .collect();
+    files.sort();
+    files
+}
