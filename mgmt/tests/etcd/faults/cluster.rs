@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mgmt::world::Etcd;
 use serde_json::Value as Json;
@@ -28,14 +28,6 @@ pub(super) struct Cluster {
     pub(super) observer: Option<Observer>,
     /// How many seconds the exports of a host stay that is gone.
     pub(super) export_ttl: u32,
-}
-
-pub(super) fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 impl Cluster {
@@ -66,7 +58,7 @@ impl Cluster {
 
     pub(super) fn start_members(&mut self) {
         (1..=self.net.hosts).for_each(|host| self.start_member(host));
-        until("etcd answers", Duration::from_secs(30), || self.leader().is_some());
+        self.until("etcd answers", Duration::from_secs(30), || self.leader().is_some());
     }
 
     /// From now on what is exported is watched.
@@ -236,15 +228,16 @@ impl Cluster {
     }
 
     /// Which hosts are alive, and whether all of them have converged.
-    pub(super) fn status(&self) -> (Vec<String>, bool) {
+    pub(super) fn status(&self) -> Result<(Vec<String>, bool), String> {
         let [ca, certificate, key] = self.tls("test");
         let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
         command.args(["cluster", "status", "--json", "--hostname", "test", "--seeds", &self.urls(1).join(",")]);
         command.arg("--tls-ca").arg(ca).arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
         let output = command.env_remove("MGMT_SEEDS").output().unwrap();
-        let status: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let names = status["hosts"].as_array().into_iter().flatten().map(|host| host["name"].as_str().unwrap_or_default().to_owned());
-        (names.collect(), status["converged"] == Json::Bool(true))
+        let status: Json = serde_json::from_slice(&output.stdout)
+            .map_err(|_| format!("no status: {}", String::from_utf8_lossy(&output.stderr)))?;
+        let names = status["hosts"].as_array().into_iter().flatten().filter_map(|host| host["name"].as_str());
+        Ok((names.map(str::to_owned).collect(), status["converged"] == Json::Bool(true)))
     }
 
     /// How often a host has reported this by itself, and not as the reason of something else.
