@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::graph::{Export, ExportPlace, exporter_key};
 use crate::resource::{
-    Attempts, Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Why, Write,
+    Attempts, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, WorldEvent, WorldWatch, Write,
 };
 use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
 use crate::runtime::exchange::publications::{Publications, Published as State, Stand};
@@ -120,9 +120,9 @@ async fn publish_until(
 async fn contest(watch: &mut Option<WorldWatch>) -> Why {
     let Some(watch) = watch else { return std::future::pending().await };
     match poll_fn(|cx| watch.as_mut().poll_next(cx)).await {
-        Some(WorldEvent::Changed(changes)) if changes.entries.iter().any(|(_, entry)| entry.is_some()) => {
-            Why::Own("another program has published under the name of this host: give each host its own name".to_owned())
-        }
+        Some(WorldEvent::Changed(changes)) if changes.entries.iter().any(|(_, entry)| entry.is_some()) => Why::Own(
+            "another program has published under the name of this host: give each host its own name".to_owned(),
+        ),
         Some(WorldEvent::Changed(_)) => {
             Why::Own("they were withdrawn by another program, or their lease has ended".to_owned())
         }

@@ -17,9 +17,9 @@ use crate::runtime::error::EngineError;
 use crate::runtime::exchange::collect::{follow_exports, follow_own};
 use crate::runtime::exchange::publications::Publications;
 use crate::runtime::exchange::publish::{Publisher, publish_exports};
-use crate::runtime::reach::Reach;
 use crate::runtime::hosts::{Living, Reporting, Schedules, follow_others, keep_alive};
 use crate::runtime::prepare::Preparing;
+use crate::runtime::reach::Reach;
 use crate::sys::rng;
 
 /// The default of `Builder::export_ttl`.
@@ -159,7 +159,8 @@ impl Settings {
     pub(crate) fn join(&mut self) {
         let site = &mut self.preparing.site;
         site.host.clone_from(&self.hostname);
-        site.member = site.world.as_ref().map(|world| Arc::new(Reach::new(world.member(&site.host))) as Arc<dyn Member>);
+        site.member =
+            site.world.as_ref().map(|world| Arc::new(Reach::new(world.member(&site.host))) as Arc<dyn Member>);
         let schedules = |member: &Arc<dyn Member>| Schedules::new(Arc::clone(member), site.living.labels.clone());
         site.schedules = site.member.as_ref().map(schedules);
         let scheduling = site.schedules.clone().map(|schedules| Arc::new(schedules) as Arc<dyn Scheduling>);

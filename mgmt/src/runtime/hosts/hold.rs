@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::id::in_one_line;
 use crate::resource::{
-    Attempts, Condition, Keys, LeaseId, Member, Revision, Transaction, WorldError, WorldEvent, WorldWatch, Why, Write,
+    Attempts, Condition, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, WorldEvent, WorldWatch, Write,
 };
 
 /// How often a transaction that another one has overtaken is made again at once.

@@ -83,9 +83,10 @@ impl Cluster {
     /// Fails if the time is over, and otherwise waits a moment.
     fn judge(&self, why: &str, began: Instant, limit: Duration) {
         if began.elapsed() >= limit {
-            let logs = self.all().into_iter().map(|host| {
-                format!("--- h{host}\n{}\n{}\n", tail(&self.reported(host), 40), self.shown(host))
-            });
+            let logs = self
+                .all()
+                .into_iter()
+                .map(|host| format!("--- h{host}\n{}\n{}\n", tail(&self.reported(host), 40), self.shown(host)));
             let keys = self.observer.as_ref().map(|observer| observer.keys()).unwrap_or_default();
             panic!("not within {limit:?}: {why}\n{}{keys}", logs.collect::<String>());
         }

@@ -28,16 +28,22 @@ pub(super) struct Cluster {
     pub(super) observer: Option<Observer>,
     /// How many seconds the exports of a host stay that is gone.
     pub(super) export_ttl: u32,
+    /// How many seconds a host counts as alive that is gone.
+    pub(super) alive_ttl: u32,
 }
 
 impl Cluster {
     /// All members of etcd run and answer, and all hosts do.
     pub(super) fn start(hosts: usize, options: &[&str]) -> Cluster {
         let mut cluster = Cluster::of_members(hosts, options);
-        cluster.start_members();
-        cluster.observe();
-        (1..=hosts).for_each(|host| cluster.start_host(host));
+        cluster.start_all();
         cluster
+    }
+
+    pub(super) fn start_all(&mut self) {
+        self.start_members();
+        self.observe();
+        self.all().into_iter().for_each(|host| self.start_host(host));
     }
 
     /// Nothing runs yet.
@@ -50,8 +56,17 @@ impl Cluster {
         authority.files_at(dir.path(), "test", TEST);
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         let (members, processes) = ((0..hosts).map(|_| None).collect(), (0..hosts).map(|_| None).collect());
-        let mut cluster =
-            Cluster { net, dir, options, members, hosts: processes, versions: vec![0; hosts], observer: None, export_ttl: 600 };
+        let mut cluster = Cluster {
+            net,
+            dir,
+            options,
+            members,
+            hosts: processes,
+            versions: vec![0; hosts],
+            observer: None,
+            export_ttl: 600,
+            alive_ttl: 3,
+        };
         (1..=hosts).for_each(|host| cluster.change(host));
         cluster
     }
@@ -120,7 +135,15 @@ impl Cluster {
         let [ca, certificate, key] = self.tls(&name);
         let mut command = on(host, env!("CARGO_BIN_EXE_mgmt"));
         command
-            .args(["run", "--hostname", &name, "--seeds", &self.urls(host).join(","), "--alive-ttl", "3"])
+            .args([
+                "run",
+                "--hostname",
+                &name,
+                "--seeds",
+                &self.urls(host).join(","),
+                "--alive-ttl",
+                &self.alive_ttl.to_string(),
+            ])
             .args(["--export-ttl", &self.export_ttl.to_string(), "--yaml"])
             .arg(self.path(&format!("{name}.yaml")))
             .arg("--prefix")
@@ -167,9 +190,8 @@ impl Cluster {
         let exports: String = self.exports(host).into_iter().map(export).collect();
         let into = self.path(&format!("h{host}.files"));
         let version = self.versions[host - 1];
-        let others = format!(
-            "  kv:\n  - {{name: version, value: '{version}', mapped: true}}\n  schedule:\n  - {{name: one, ttl: 3}}\n"
-        );
+        let others =
+            format!("  kv:\n  - {{name: version, value: '{version}', mapped: true}}\n  schedule:\n  - {{name: one}}\n");
         let collect = format!("collect:\n- {{kind: file, pattern: {}/}}\n", into.display());
         let (path, new) = (self.path(&format!("h{host}.yaml")), self.path(&format!("h{host}.new")));
         fs::write(&new, format!("graph: h{host}\nresources:\n  file:\n{exports}{others}{collect}")).unwrap();
@@ -180,7 +202,9 @@ impl Cluster {
     pub(super) fn exports(&self, host: usize) -> Vec<(String, String)> {
         let version = self.versions[host - 1];
         let content = format!("h{host} {version}");
-        [format!("h{host}-a"), format!("h{host}-b"), format!("h{host}-v{version}")].map(|name| (name, content.clone())).into()
+        [format!("h{host}-a"), format!("h{host}-b"), format!("h{host}-v{version}")]
+            .map(|name| (name, content.clone()))
+            .into()
     }
 
     /// The operator's program.

@@ -148,4 +148,3 @@ fn send_whole(mut python: Command, device: &str) {
 pub(super) fn signal(signal: &str, process: &Process) {
     run(Command::new("kill").args([signal, &process.0.id().to_string()]));
 }
-

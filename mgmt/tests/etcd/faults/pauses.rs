@@ -15,9 +15,7 @@ fn a_host_stands_still_until_its_leases_have_ended() {
     }
     let mut cluster = Cluster::of_members(3, &[]);
     cluster.export_ttl = 4;
-    cluster.start_members();
-    cluster.observe();
-    cluster.all().into_iter().for_each(|host| cluster.start_host(host));
+    cluster.start_all();
     cluster.settled(SOON);
     signal("-STOP", cluster.host(2));
     cluster.change(1);

@@ -191,12 +191,18 @@ mod tests {
     #[test]
     fn right_histories_are_accepted() {
         for (why, ops) in [
-            ("one after the other", vec![read(0, 1, 0), set(2, 3, 0, 5), read(4, 5, 5), set(6, 7, 5, 9), read(8, 9, 9)]),
+            (
+                "one after the other",
+                vec![read(0, 1, 0), set(2, 3, 0, 5), read(4, 5, 5), set(6, 7, 5, 9), read(8, 9, 9)],
+            ),
             ("a read during a write sees either", vec![set(0, 10, 0, 5), read(1, 2, 0), read(3, 4, 5), read(5, 6, 5)]),
             ("of two writers at once one is refused", vec![set(0, 9, 0, 5), refused(0, 9, 0), read(10, 11, 5)]),
             ("a lost answer, and the write", vec![may_set(0, 0, 5), read(1, 2, 0), read(3, 4, 5), set(5, 6, 5, 7)]),
             ("a lost answer, and no write", vec![may_set(0, 0, 5), read(1, 2, 0), set(3, 4, 0, 7), read(5, 6, 7)]),
-            ("a lost answer, and the write comes late", vec![may_set(0, 3, 9), set(5, 6, 0, 3), read(7, 8, 3), read(9, 10, 9)]),
+            (
+                "a lost answer, and the write comes late",
+                vec![may_set(0, 3, 9), set(5, 6, 0, 3), read(7, 8, 3), read(9, 10, 9)],
+            ),
             ("removed and made again", vec![set(0, 1, 0, 3), set(2, 3, 3, 0), read(4, 5, 0), set(6, 7, 0, 8)]),
             ("refused because of a lost write", vec![may_set(0, 0, 5), refused(1, 2, 0), read(3, 4, 5)]),
         ] {
@@ -215,12 +221,17 @@ mod tests {
             ("refused, and it was there", vec![set(0, 1, 0, 3), refused(2, 3, 3), read(4, 5, 3)]),
             ("a lost answer: seen, and then not", vec![may_set(0, 0, 5), read(1, 2, 5), read(3, 4, 0)]),
             ("seen before it was asked for", vec![read(0, 1, 5), may_set(2, 0, 5)]),
-            ("a lost answer is carried out twice", vec![
-                may_set(0, 0, 5), read(1, 2, 5), set(3, 4, 5, 7), read(5, 6, 7), read(7, 8, 5),
-            ]),
-            ("another revision with the same bytes", vec![set(0, 1, 0, 5), Op {
-                call: 2, end: 3, what: What::Read(Some(Seen { revision: 6, digest: 500 })),
-            }]),
+            (
+                "a lost answer is carried out twice",
+                vec![may_set(0, 0, 5), read(1, 2, 5), set(3, 4, 5, 7), read(5, 6, 7), read(7, 8, 5)],
+            ),
+            (
+                "another revision with the same bytes",
+                vec![
+                    set(0, 1, 0, 5),
+                    Op { call: 2, end: 3, what: What::Read(Some(Seen { revision: 6, digest: 500 })) },
+                ],
+            ),
             ("removed, and still seen", vec![set(0, 1, 0, 3), set(2, 3, 3, 0), read(4, 5, 3)]),
         ] {
             assert!(check(ops).is_err(), "{why}");
