@@ -9,9 +9,9 @@ use crate::resource::{
     BoxFuture, Keys, LeaseId, Limits, Member, Revision, Snapshot, Transaction, WorldError, WorldWatch, Write,
 };
 
-/// A world that does not answer for less than this is not reported: its servers take turns, and one of them may be
-/// away.
-const HICCUP: Duration = Duration::from_secs(2);
+/// A world that does not answer for less than this is not reported: one of its servers may be away, and the others
+/// agree on which one leads.
+const HICCUP: Duration = Duration::from_secs(5);
 
 /// The access of an engine to its world. All parts of the engine share it, so it knows whether any of them got an
 /// answer.
@@ -170,18 +170,18 @@ mod tests {
         assert_eq!(note(1500, 1600, &Ok(())), None);
         // What was asked before that answer comes too late to mean anything.
         assert_eq!(note(30, 2500, &away()), None);
-        assert_eq!(note(2500, 3599, &away()), None);
-        let report = note(2500, 3600, &away());
+        assert_eq!(note(2500, 6599, &away()), None);
+        let report = note(2500, 6600, &away());
         assert!(matches!(report, Some(Report::Away(_))), "{report:?}");
-        for more in 3600..3700 {
+        for more in 6600..6700 {
             assert_eq!(note(2500, more, &away()), None);
         }
-        assert_eq!(note(3700, 4600, &Ok(())), Some(Report::Back(ms(3000))));
-        assert_eq!(note(3700, 4700, &Ok(())), None);
+        assert_eq!(note(6700, 7600, &Ok(())), Some(Report::Back(ms(6000))));
+        assert_eq!(note(6700, 7700, &Ok(())), None);
         // A refusal is an answer too.
-        assert_eq!(note(4700, 4800, &away()), None);
-        assert_eq!(note(4800, 4900, &Err(WorldError::NoLease(LeaseId(1)))), None);
-        assert_eq!(note(4900, 6850, &away()), None);
+        assert_eq!(note(7700, 7800, &away()), None);
+        assert_eq!(note(7800, 7900, &Err(WorldError::NoLease(LeaseId(1)))), None);
+        assert_eq!(note(7900, 12_850, &away()), None);
     }
 
     #[test]

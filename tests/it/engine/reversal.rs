@@ -217,7 +217,7 @@ async fn the_record_goes_with_what_changes_hands_live_and_at_a_start() {
 async fn what_is_undone_at_a_start_leaves_the_next_graph_all_its_resources() {
     let bed = Bed::new();
     let named = |names: [&str; 3]| {
-        graph(|g| names.iter().for_each(|name| _ = g.add(File::new(bed.path(name)).content(name).reverse(true))))
+        graph(|g| names.iter().for_each(|name| _ = g.add(File::new(bed.path(name)).content(*name).reverse(true))))
     };
     bed.pass(named(["a", "b", "c"])).await;
     let mut run = bed.run(named(["a2", "b", "c"])).await;

@@ -177,7 +177,8 @@ impl Runner {
         }
     }
 
-    /// Reports what is wrong once, and its end. That the servers do not answer is reported by the engines that use them.
+    /// Reports what is wrong once, and its end. That the servers do not answer is reported by the engines that use
+    /// them.
     fn report(&mut self, trouble: Option<Why>) {
         let own = match trouble {
             Some(Why::Own(why)) => Some(why),

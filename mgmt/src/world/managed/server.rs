@@ -72,15 +72,15 @@ impl Runner {
     async fn wait_until_it_answers(&mut self, own: &Addresses) -> Result<(), ManagedError> {
         let (began, after) = (Instant::now(), self.settings.start_max);
         while let Some(child) = &self.child {
-            if let Some(health) = self.world.health(&own.advertise_client).await {
-                return self.dir.keep(|kept| kept.member = Some(health.id));
-            }
             let last = child.last();
             if let Some(how) = child.ended() {
                 return Err(ManagedError::Ended { how, last });
             }
             if began.elapsed() > after {
                 return Err(ManagedError::Silent { after, last });
+            }
+            if let Some(health) = self.world.health(&own.advertise_client).await {
+                return self.dir.keep(|kept| kept.member = Some(health.id));
             }
             sleep(Duration::from_millis(50)).await;
         }

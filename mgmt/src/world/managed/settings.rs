@@ -183,7 +183,8 @@ impl Managed {
     }
 
     /// How many bytes the file of the server may have; see `--quota-backend-bytes` of etcd. A server that needs more
-    /// forgets its history and writes its file again; until then no server accepts writes. Default: that of etcd, 2 GiB.
+    /// forgets its history and writes its file again; until then no server accepts writes. Default: that of etcd, which
+    /// is 2 GiB.
     pub fn space(mut self, bytes: u64) -> Managed {
         self.space = Some(bytes);
         self

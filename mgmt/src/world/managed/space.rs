@@ -1,6 +1,6 @@
-//! A server without space: etcd raises an alarm and accepts no writes, on no server, until that is ended. Each host ends
-//! it for its own server, so usually one file at a time is written again; that of a server whose host does not do it is
-//! left to the others after a while.
+//! A server without space: etcd raises an alarm and accepts no writes, on no server, until that is ended. Each host
+//! ends it for its own server, so usually one file at a time is written again; that of a server whose host does not do
+//! it is left to the others after a while.
 
 use std::time::{Duration, Instant};
 

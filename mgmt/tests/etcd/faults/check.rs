@@ -52,11 +52,11 @@ impl Cluster {
         self.have(&all, &all, limit);
         let running = all.iter().filter(|host| self.runs(**host)).map(|host| format!("h{host}")).collect::<Vec<_>>();
         loop {
-            let (alive, is_converged) = self.status();
-            if is_converged && alive == running {
+            let status = self.status();
+            if status.as_ref().is_ok_and(|(alive, is_converged)| *is_converged && *alive == running) {
                 break;
             }
-            self.judge(&format!("{alive:?} are alive, and have converged: {is_converged}"), began, limit);
+            self.judge(&format!("who is alive, and whether all have converged: {status:?}"), began, limit);
         }
         self.have(&all, &all, Duration::ZERO);
         assert_eq!(self.members(), self.net.hosts, "members of etcd");
@@ -70,6 +70,14 @@ impl Cluster {
             self.judge(&format!("{found:?} is exported instead of {wanted:?}"), began, limit);
         }
         assert_eq!(self.observer().twice(), Vec::<String>::new(), "written again");
+    }
+
+    /// Waits until this holds.
+    pub(super) fn until(&self, what: &str, limit: Duration, holds: impl Fn() -> bool) {
+        let began = Instant::now();
+        while !holds() {
+            self.judge(what, began, limit);
+        }
     }
 
     /// Fails if the time is over, and otherwise waits a moment.

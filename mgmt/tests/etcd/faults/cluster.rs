@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mgmt::world::Etcd;
 use serde_json::Value as Json;
@@ -28,24 +28,22 @@ pub(super) struct Cluster {
     pub(super) observer: Option<Observer>,
     /// How many seconds the exports of a host stay that is gone.
     pub(super) export_ttl: u32,
-}
-
-pub(super) fn until(what: &str, limit: Duration, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    /// How many seconds a host counts as alive that is gone.
+    pub(super) alive_ttl: u32,
 }
 
 impl Cluster {
     /// All members of etcd run and answer, and all hosts do.
     pub(super) fn start(hosts: usize, options: &[&str]) -> Cluster {
         let mut cluster = Cluster::of_members(hosts, options);
-        cluster.start_members();
-        cluster.observe();
-        (1..=hosts).for_each(|host| cluster.start_host(host));
+        cluster.start_all();
         cluster
+    }
+
+    pub(super) fn start_all(&mut self) {
+        self.start_members();
+        self.observe();
+        self.all().into_iter().for_each(|host| self.start_host(host));
     }
 
     /// Nothing runs yet.
@@ -67,6 +65,7 @@ impl Cluster {
             versions: vec![0; hosts],
             observer: None,
             export_ttl: 600,
+            alive_ttl: 3,
         };
         (1..=hosts).for_each(|host| cluster.change(host));
         cluster
@@ -74,7 +73,7 @@ impl Cluster {
 
     pub(super) fn start_members(&mut self) {
         (1..=self.net.hosts).for_each(|host| self.start_member(host));
-        until("etcd answers", Duration::from_secs(30), || self.leader().is_some());
+        self.until("etcd answers", Duration::from_secs(30), || self.leader().is_some());
     }
 
     /// From now on what is exported is watched.
@@ -136,7 +135,15 @@ impl Cluster {
         let [ca, certificate, key] = self.tls(&name);
         let mut command = on(host, env!("CARGO_BIN_EXE_mgmt"));
         command
-            .args(["run", "--hostname", &name, "--seeds", &self.urls(host).join(","), "--alive-ttl", "3"])
+            .args([
+                "run",
+                "--hostname",
+                &name,
+                "--seeds",
+                &self.urls(host).join(","),
+                "--alive-ttl",
+                &self.alive_ttl.to_string(),
+            ])
             .args(["--export-ttl", &self.export_ttl.to_string(), "--yaml"])
             .arg(self.path(&format!("{name}.yaml")))
             .arg("--prefix")
@@ -183,9 +190,8 @@ impl Cluster {
         let exports: String = self.exports(host).into_iter().map(export).collect();
         let into = self.path(&format!("h{host}.files"));
         let version = self.versions[host - 1];
-        let others = format!(
-            "  kv:\n  - {{name: version, value: '{version}', mapped: true}}\n  schedule:\n  - {{name: one, ttl: 3}}\n"
-        );
+        let others =
+            format!("  kv:\n  - {{name: version, value: '{version}', mapped: true}}\n  schedule:\n  - {{name: one}}\n");
         let collect = format!("collect:\n- {{kind: file, pattern: {}/}}\n", into.display());
         let (path, new) = (self.path(&format!("h{host}.yaml")), self.path(&format!("h{host}.new")));
         fs::write(&new, format!("graph: h{host}\nresources:\n  file:\n{exports}{others}{collect}")).unwrap();
@@ -246,19 +252,16 @@ impl Cluster {
     }
 
     /// Which hosts are alive, and whether all of them have converged.
-    pub(super) fn status(&self) -> (Vec<String>, bool) {
+    pub(super) fn status(&self) -> Result<(Vec<String>, bool), String> {
         let [ca, certificate, key] = self.tls("test");
         let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
         command.args(["cluster", "status", "--json", "--hostname", "test", "--seeds", &self.urls(1).join(",")]);
         command.arg("--tls-ca").arg(ca).arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
         let output = command.env_remove("MGMT_SEEDS").output().unwrap();
-        let status: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        let names = status["hosts"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|host| host["name"].as_str().unwrap_or_default().to_owned());
-        (names.collect(), status["converged"] == Json::Bool(true))
+        let status: Json = serde_json::from_slice(&output.stdout)
+            .map_err(|_| format!("no status: {}", String::from_utf8_lossy(&output.stderr)))?;
+        let names = status["hosts"].as_array().into_iter().flatten().filter_map(|host| host["name"].as_str());
+        Ok((names.map(str::to_owned).collect(), status["converged"] == Json::Bool(true)))
     }
 
     /// How often a host has reported this by itself, and not as the reason of something else.

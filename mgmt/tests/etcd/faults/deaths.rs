@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::faults::cluster::{AWAY, Cluster, until};
+use crate::faults::cluster::{AWAY, Cluster};
 use crate::faults::net::inside;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -75,7 +75,7 @@ fn all_stop_and_start_in_another_order() {
     let before: Vec<usize> = cluster.all().into_iter().map(|host| reports(&cluster, host)).collect();
     cluster.all().into_iter().for_each(|host| cluster.kill_member(host));
     cluster.change(1);
-    until("each host reports it", SOON, || {
+    cluster.until("each host reports it", SOON, || {
         cluster.all().into_iter().all(|host| reports(&cluster, host) > before[host - 1])
     });
     std::thread::sleep(Duration::from_secs(4));

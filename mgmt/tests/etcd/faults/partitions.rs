@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::faults::cluster::{Cluster, until};
+use crate::faults::cluster::Cluster;
 use crate::faults::net::{address, inside};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -40,7 +40,7 @@ fn a_minority_of_five_is_cut_off_with_the_leader_and_then_a_majority_is() {
     cluster.change(parted[0]);
     let (name, content) = cluster.exports(parted[0])[0].clone();
     let own = cluster.path(&format!("h{}.files/{name}", parted[0]));
-    until("it is as it was", SOON, || {
+    cluster.until("it is as it was", SOON, || {
         let read = |path: &Path| fs::read_to_string(path).unwrap_or_default();
         read(&spoiled) == known[1][0].1 && read(&own) == content
     });
@@ -62,7 +62,10 @@ fn packets_are_lost_in_one_direction_and_packets_are_late() {
     if !inside("partitions::packets_are_lost_in_one_direction_and_packets_are_late") {
         return;
     }
-    let mut cluster = Cluster::start(3, &[]);
+    let mut cluster = Cluster::of_members(3, &[]);
+    // A renewal takes several ways there and back.
+    cluster.alive_ttl = 15;
+    cluster.start_all();
     cluster.settled(SOON);
     // What the leader sends to the others is lost, and what they send to it arrives.
     let leader = cluster.leader().expect("a leader");
@@ -71,7 +74,7 @@ fn packets_are_lost_in_one_direction_and_packets_are_late() {
     cluster.change(rest[0]);
     cluster.change(rest[1]);
     cluster.have(&rest, &cluster.all(), BACK);
-    until("another one leads", SOON, || cluster.leader().is_some_and(|now| now != leader));
+    cluster.until("another one leads", SOON, || cluster.leader().is_some_and(|now| now != leader));
     cluster.change(leader);
     rest.iter().for_each(|host| cluster.net.find(leader, *host));
     cluster.settled(BACK);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::faults::cluster::{Cluster, until};
+use crate::faults::cluster::Cluster;
 use crate::faults::net::{inside, signal};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -15,15 +15,13 @@ fn a_host_stands_still_until_its_leases_have_ended() {
     }
     let mut cluster = Cluster::of_members(3, &[]);
     cluster.export_ttl = 4;
-    cluster.start_members();
-    cluster.observe();
-    cluster.all().into_iter().for_each(|host| cluster.start_host(host));
+    cluster.start_all();
     cluster.settled(SOON);
     signal("-STOP", cluster.host(2));
     cluster.change(1);
     // The others take back what it exported.
     cluster.have(&[1, 3], &[1, 3], SOON);
-    until("it is not alive", SOON, || cluster.status().0 == ["h1", "h3"]);
+    cluster.until("it is not alive", SOON, || cluster.status().is_ok_and(|(alive, _)| alive == ["h1", "h3"]));
     cluster.change(2);
     signal("-CONT", cluster.host(2));
     cluster.settled(SOON);

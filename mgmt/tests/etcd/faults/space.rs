@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::faults::cluster::{AWAY, Cluster, until};
+use crate::faults::cluster::{AWAY, Cluster};
 use crate::faults::net::inside;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -29,7 +29,7 @@ fn space_is_used_up_and_made_again_by_an_operator() {
     assert!(alarms().contains("NOSPACE"), "{}", alarms());
     cluster.change(1);
     cluster.change(3);
-    until("both report it", SOON, || [1, 3].iter().all(|host| cluster.reported(*host).contains(FULL)));
+    cluster.until("both report it", SOON, || [1, 3].iter().all(|host| cluster.reported(*host).contains(FULL)));
     std::thread::sleep(Duration::from_secs(2));
     // What is known stays, and each one follows its own graph.
     cluster.have_from(&[1], &[1, 2], SOON);
