@@ -3,12 +3,17 @@
 mod authority;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod cluster;
+mod cluster_of_hosts;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod deploys;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+mod five_commands;
+mod joining;
 mod large;
 mod managed;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;
+mod rights;
 mod schedules;
 mod server;
 #[cfg(all(feature = "cli", feature = "yaml"))]
