@@ -19,7 +19,7 @@ impl Drop for Run {
 /// `mgmt` on the prefix of this host.
 fn mgmt(dir: &Path, host: &str, words: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_mgmt"));
-    program.args(words).arg("--prefix").arg(dir.join(host));
+    program.arg("--prefix").arg(dir.join(host)).args(words);
     for name in ["MGMT_SEEDS", "MGMT_SERVER_URLS", "MGMT_CLIENT_URLS", "MGMT_JOIN", "MGMT_JOIN_URL", "MGMT_PREFIX"] {
         program.env_remove(name);
     }
@@ -48,8 +48,10 @@ fn into(dir: &Path, host: &str) -> PathBuf {
     dir.join(format!("{host}.d"))
 }
 
-fn started(command: &mut Command) -> Run {
-    Run(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+/// What it reports is in a file.
+fn started(dir: &Path, command: &mut Command) -> Run {
+    let log = fs::File::create(dir.join("log")).unwrap();
+    Run(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
 fn text(output: &Output) -> String {
@@ -77,7 +79,12 @@ fn until_files(dir: &Path, host: &str, files: &[&str]) {
         if count == files.len() && files.iter().all(has) {
             return;
         }
-        assert!(began.elapsed() < Duration::from_secs(40), "{host}: {count} files instead of {files:?}");
+        if began.elapsed() > Duration::from_secs(40) {
+            let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
+            let etcd = fs::read_to_string(dir.join(host).join("etcd/log")).unwrap_or_default();
+            let last: Vec<&str> = etcd.lines().rev().take(20).collect();
+            panic!("{host}: {count} files instead of {files:?}\n{log}\n{}", last.join("\n"));
+        }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -93,11 +100,11 @@ fn five_commands_lead_from_nothing_to_three_hosts() {
     assert!(again.status.code() == Some(1) && text(&again).contains("has the authority of a cluster already"), "{again:?}");
     let early = mgmt(dir, "web1", &["cluster", "token"]).output().unwrap();
     assert!(text(&early).contains("start `mgmt run` on this prefix first"), "{early:?}");
-    let _web1 = started(&mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
-    let _web2 = started(&mut run(dir, "web2", &["--join", &token(dir, &[])]));
+    let _web1 = started(dir, &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
+    let _web2 = started(dir, &mut run(dir, "web2", &["--join", &token(dir, &[])]));
     let file = dir.join("token");
     fs::write(&file, token(dir, &["--ttl", "10m", "--for", "rack 3"])).unwrap();
-    let web3 = started(&mut run(dir, "web3", &["--join", &format!("@{}", file.display())]));
+    let web3 = started(dir, &mut run(dir, "web3", &["--join", &format!("@{}", file.display())]));
     for host in ["web1", "web2", "web3"] {
         until_files(dir, host, &["web1", "web2", "web3"]);
     }
@@ -127,7 +134,15 @@ fn five_commands_lead_from_nothing_to_three_hosts() {
     let noop = run(dir, "web3", &["--noop", "-t", "0"]).output().unwrap();
     assert!(noop.status.success(), "{noop:?}");
     assert!(mgmt(dir, "web1", &["cluster", "forget", "web3"]).output().unwrap().status.success());
+    // What it exported is kept by no host any more: it would be there again at once.
     for host in ["web1", "web2"] {
+        let began = Instant::now();
+        let file = into(dir, host).join("web3");
+        while file.exists() {
+            assert!(began.elapsed() < Duration::from_secs(20), "{host} still has what web3 exported");
+            fs::remove_file(&file).unwrap();
+            std::thread::sleep(Duration::from_millis(500));
+        }
         until_files(dir, host, &["web1", "web2"]);
     }
     let out = run(dir, "web3", &["-t", "0", "--max-runtime", "20"]).output().unwrap();
@@ -142,7 +157,7 @@ fn what_is_killed_on_the_way_to_a_cluster_can_be_done_again() {
     // It takes some milliseconds: it is killed at any of its steps.
     for round in 0..40_u64 {
         let host = format!("init{round}");
-        let mut child = started(&mut mgmt(dir, &host, &["cluster", "init"]));
+        let mut child = started(dir, &mut mgmt(dir, &host, &["cluster", "init"]));
         std::thread::sleep(Duration::from_micros(500 * round));
         child.0.kill().unwrap();
         child.0.wait().unwrap();
@@ -154,20 +169,20 @@ fn what_is_killed_on_the_way_to_a_cluster_can_be_done_again() {
     // The first run: it starts etcd, sets up its users, and starts it again.
     assert!(mgmt(dir, "web1", &["cluster", "init"]).output().unwrap().status.success());
     for round in 0..8_u64 {
-        let first = started(&mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
+        let first = started(dir, &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
         std::thread::sleep(Duration::from_millis(150 * (round + 1)));
         drop(first);
     }
-    let _web1 = started(&mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
+    let _web1 = started(dir, &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
     until_files(dir, "web1", &["web1"]);
     // A host that joins.
     let word = token(dir, &[]);
     for round in 0..6_u64 {
-        let joining = started(&mut run(dir, "web2", &["--join", &word]));
+        let joining = started(dir, &mut run(dir, "web2", &["--join", &word]));
         std::thread::sleep(Duration::from_millis(60 * (round + 1)));
         drop(joining);
     }
-    let _web2 = started(&mut run(dir, "web2", &["--join", &word]));
+    let _web2 = started(dir, &mut run(dir, "web2", &["--join", &word]));
     for host in ["web1", "web2"] {
         until_files(dir, host, &["web1", "web2"]);
     }
