@@ -3,17 +3,22 @@
 mod authority;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod cluster;
+mod cluster_of_hosts;
 mod costs;
 mod crowd;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod deploys;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod faults;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+mod five_commands;
+mod joining;
 mod large;
 mod linear;
 mod managed;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;
+mod rights;
 mod schedules;
 mod server;
 #[cfg(all(feature = "cli", feature = "yaml"))]

@@ -32,14 +32,18 @@ pub struct Membership {
 
 impl Etcd {
     /// The world of the cluster that the host with this working directory (the prefix) has joined; `None`: it has
-    /// joined none.
+    /// joined none, or has the authority of a cluster that has not begun.
     ///
     /// # Errors
     /// Its key or certificates can't be read.
     pub fn joined(prefix: impl AsRef<Path>) -> Result<Option<Etcd>, TrustError> {
         let prefix = prefix.as_ref();
         let Some(identity) = Identity::open(prefix)? else { return Ok(None) };
-        Ok(Some(servers(prefix, &identity).of(identity.client()?).limited()))
+        let servers = servers(prefix, &identity);
+        if servers.addresses().is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(servers.of(identity.client()?).limited()))
     }
 }
 
