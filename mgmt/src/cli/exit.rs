@@ -225,7 +225,10 @@ mod tests {
 
     #[test]
     fn a_table_of_codes_is_aligned_and_narrow() {
-        let all = [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_CLUSTER, OF_MEMBERS, OF_GRAPH, OF_SCHEMA, OF_ASKING, OF_PRINTED];
+        let all = [
+            ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_CLUSTER, OF_MEMBERS, OF_GRAPH, OF_SCHEMA, OF_ASKING,
+            OF_PRINTED,
+        ];
         for meanings in all {
             let table = table(meanings);
             assert!(table.lines().all(|line| line.len() <= WIDTH && line.starts_with("  ")), "{table}");

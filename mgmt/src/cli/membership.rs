@@ -41,7 +41,9 @@ pub(crate) async fn change(session: &Session, what: &ClusterCommand) -> Result<S
                 authority.fingerprint()
             ))
         }
-        ClusterCommand::Token(options) => Ok(token(prefix, options, session.options.world.servers.join_url.as_deref())?),
+        ClusterCommand::Token(options) => {
+            Ok(token(prefix, options, session.options.world.servers.join_url.as_deref())?)
+        }
         ClusterCommand::Hosts { json } => {
             let hosts = Membership::open(prefix)?.hosts().await?;
             Ok(if *json { as_json(&hosts)? } else { lines(&hosts) })

@@ -74,13 +74,16 @@ fn token(dir: &Path, more: &[&str]) -> String {
 fn until_files(dir: &Path, host: &str, files: &[&str]) {
     let began = Instant::now();
     loop {
-        let has = |name: &&str| fs::read_to_string(into(dir, host).join(name)).is_ok_and(|text| text == format!("from {name}"));
+        let has = |name: &&str| {
+            fs::read_to_string(into(dir, host).join(name)).is_ok_and(|text| text == format!("from {name}"))
+        };
         let count = fs::read_dir(into(dir, host)).unwrap().count();
         if count == files.len() && files.iter().all(has) {
             return;
         }
         if began.elapsed() > Duration::from_secs(40) {
-            let logs = ["web1", "web2"].map(|host| fs::read_to_string(dir.join(format!("{host}.log"))).unwrap_or_default());
+            let logs =
+                ["web1", "web2"].map(|host| fs::read_to_string(dir.join(format!("{host}.log"))).unwrap_or_default());
             let etcd = fs::read_to_string(dir.join(host).join("etcd/log")).unwrap_or_default();
             let last: Vec<&str> = etcd.lines().rev().take(20).collect();
             panic!("{host}: {count} files instead of {files:?}\n{}\n{}", logs.join("\n"), last.join("\n"));
@@ -97,7 +100,10 @@ fn five_commands_lead_from_nothing_to_three_hosts() {
     let begun = mgmt(dir, "web1", &["cluster", "init"]).output().unwrap();
     assert!(begun.status.success() && text(&begun).contains("fingerprint"), "{begun:?}");
     let again = mgmt(dir, "web1", &["cluster", "init"]).output().unwrap();
-    assert!(again.status.code() == Some(1) && text(&again).contains("has the authority of a cluster already"), "{again:?}");
+    assert!(
+        again.status.code() == Some(1) && text(&again).contains("has the authority of a cluster already"),
+        "{again:?}"
+    );
     let early = mgmt(dir, "web1", &["cluster", "token"]).output().unwrap();
     assert!(text(&early).contains("start `mgmt run` on this prefix first"), "{early:?}");
     let _web1 = started(dir, "web1", &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));

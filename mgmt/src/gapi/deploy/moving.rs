@@ -10,7 +10,9 @@ use tokio::time::{Instant, sleep};
 use crate::gapi::deploy::error::DeployError;
 use crate::gapi::deploy::fetch::Deploys;
 use crate::graph::{DeployState, Fate, Head, Rollout, Stage, head_key, rollout_key};
-use crate::resource::{Attempts, ClusterHost, Revision, Snapshot, Transaction, WorldError, Write, cluster_hosts, cluster_keys};
+use crate::resource::{
+    Attempts, ClusterHost, Revision, Snapshot, Transaction, WorldError, Write, cluster_hosts, cluster_keys,
+};
 use crate::sys::rng;
 
 /// The shortest pause of a host, and how much longer it is on average for each other host.

@@ -35,7 +35,8 @@ pub(super) async fn follow(
         if response.canceled() {
             return Ok(format!("etcd has ended the watch: {}", response.cancel_reason()));
         }
-        let newest = response.events().iter().filter_map(|event| event.kv()).map(|kv| revision(kv.mod_revision())).max();
+        let newest =
+            response.events().iter().filter_map(|event| event.kv()).map(|kv| revision(kv.mod_revision())).max();
         if newest.is_none_or(|newest| newest <= done) {
             continue;
         }

@@ -16,8 +16,8 @@ use futures_core::Stream;
 use tokio::sync::mpsc;
 
 use crate::resource::{Changes, Entry, Keys, Revision, WorldEvent, WorldWatch};
-use crate::world::etcd::{Etcd, reading};
 use crate::world::etcd::member::{ANSWER_BYTES_MAX, entry, revision, words};
+use crate::world::etcd::{Etcd, reading};
 
 /// How many transactions may wait for the reader. The watch of a slower reader is lost.
 const QUEUE_MAX: usize = 1024;

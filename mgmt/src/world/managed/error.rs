@@ -86,10 +86,14 @@ pub enum ManagedError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// The other hosts would be let in without certificates.
-    #[error("{0} is not encrypted, and the cluster of this host has an authority: give https://, or a prefix of its own")]
+    #[error(
+        "{0} is not encrypted, and the cluster of this host has an authority: give https://, or a prefix of its own"
+    )]
     PlainInCluster(String),
     /// Two ways to be known.
-    #[error("a host that joins gets certificates of its cluster: give either `--join` or `--tls-ca`, `--tls-cert` and `--tls-key`")]
+    #[error(
+        "a host that joins gets certificates of its cluster: give either `--join` or `--tls-ca`, `--tls-cert` and `--tls-key`"
+    )]
     JoinsWithTls,
     /// An earlier server of this host can't be ended.
     #[error("an etcd that an earlier run has started still has the data in {}, and does not end", .0.display())]

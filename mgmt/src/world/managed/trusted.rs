@@ -9,7 +9,9 @@ use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::Directory;
 use crate::world::managed::settings::Managed;
 use crate::world::managed::url::Addresses;
-use crate::world::trust::{Authority, Identity, JoinToken, Service, ServerFiles, Stay, TrustError, join, keep_grants, serve};
+use crate::world::trust::{
+    Authority, Identity, JoinToken, ServerFiles, Service, Stay, TrustError, join, keep_grants, serve,
+};
 
 /// The port of the join service, next to that of etcd for clients.
 const JOIN_PORT: u16 = 2378;
@@ -43,6 +45,10 @@ impl Trusted {
                 None => Ok(None),
             };
         };
+        let plain = settings.seeds.iter().find(|seed| seed.starts_with("http://"));
+        if let (Some(seed), true) = (plain, settings.is_trusted()) {
+            return Err(ManagedError::PlainInCluster(seed.clone()));
+        }
         let host = settings.host.as_str();
         let addresses = dir.kept().addresses.as_ref().filter(|_| settings.serves());
         let names = addresses.map(Addresses::hosts).unwrap_or_default();
@@ -105,7 +111,7 @@ impl Trusted {
         let mut work = JoinSet::new();
         let serves = self.identity.serves();
         let has_authority = self.authority.is_some();
-        if let Some(authority) = self.authority {
+        if let Some(authority) = self.authority.filter(|_| !settings.is_noop) {
             let url = match &settings.join_url {
                 Some(url) => Some(url.clone()),
                 None => join_url(&authority, own)?,
@@ -115,7 +121,7 @@ impl Trusted {
                 work.spawn(serve(service));
             }
         }
-        if serves {
+        if serves && !settings.is_noop {
             work.spawn(keep_grants(servers.clone(), settings.host.clone()));
         }
         let (clients, roots) = (vec![world], if serves { vec![servers] } else { Vec::new() });

@@ -92,7 +92,8 @@ impl NewAuthority {
             return Err(TrustError::Exists(dir));
         }
         remove_unfinished(&trust)?;
-        let letters = rng::letters(16, "abcdefghijklmnopqrstuvwxyz").map_err(|error| TrustError::file(&trust, error))?;
+        let letters =
+            rng::letters(16, "abcdefghijklmnopqrstuvwxyz").map_err(|error| TrustError::file(&trust, error))?;
         let unfinished = ours::make_dir(&trust.join(format!("{UNFINISHED}{}", letters.as_str())))?;
         for name in [HOSTS, SERVERS] {
             let (certificate, key) = root(name)?;
@@ -103,7 +104,9 @@ impl NewAuthority {
         keep_json(&unfinished.join(SETTINGS), &Settings { life_millis })?;
         // A directory that is not empty is not replaced.
         std::fs::rename(&unfinished, &dir).map_err(|error| match error.kind() {
-            std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::AlreadyExists => TrustError::Exists(dir.clone()),
+            std::io::ErrorKind::DirectoryNotEmpty | std::io::ErrorKind::AlreadyExists => {
+                TrustError::Exists(dir.clone())
+            }
             _ => TrustError::file(&dir, error),
         })?;
         WriteFs::new().sync_dir(&trust).map_err(|error| TrustError::file(&trust, error))?;

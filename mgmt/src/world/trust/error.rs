@@ -19,7 +19,9 @@ pub enum TrustError {
     #[error("{} has no authority of a cluster: make it with `mgmt cluster init`, or run this on the host that has it", .0.display())]
     NoAuthority(PathBuf),
     /// The address of the join service is not known yet.
-    #[error("where hosts join is not known yet: start `mgmt run` on this prefix first, or give `--join-url https://HOST:PORT`")]
+    #[error(
+        "where hosts join is not known yet: start `mgmt run` on this prefix first, or give `--join-url https://HOST:PORT`"
+    )]
     NoService,
     /// A directory can't be used.
     #[error(transparent)]
@@ -82,10 +84,17 @@ pub enum TrustError {
     #[error("{} belongs to no cluster: `mgmt cluster init` makes one, and `mgmt run --join TOKEN` joins one", .0.display())]
     NotJoined(PathBuf),
     /// The host has no right to change who is in the cluster.
-    #[error("this host may not change who is in the cluster: run this on the host that has the authority, or on one that may serve")]
+    #[error(
+        "this host may not change who is in the cluster: run this on the host that has the authority, or on one that may serve"
+    )]
     NoRights,
+    /// A host would take its own rights.
+    #[error("this host can't forget itself: run this on another host that may serve")]
+    ForgetsItself,
     /// The host may not serve.
-    #[error("this host may not run a server of etcd: join with a token of `mgmt cluster token --server`, or give `--no-server`")]
+    #[error(
+        "this host may not run a server of etcd: join with a token of `mgmt cluster token --server`, or give `--no-server`"
+    )]
     NoServer,
     /// A host has a name that can't be used.
     #[error("{0:?} is no name for a host of a cluster: it has 1 to {max} bytes", max = super::access::HOST_BYTES_MAX)]

@@ -142,7 +142,12 @@ impl Authority {
     }
 
     /// Looks whether this user may use the token, without using it.
-    pub(super) fn look_at_token(&self, id: &str, secret: &str, user: &str) -> Result<Result<Issued, Unusable>, TrustError> {
+    pub(super) fn look_at_token(
+        &self,
+        id: &str,
+        secret: &str,
+        user: &str,
+    ) -> Result<Result<Issued, Unusable>, TrustError> {
         let issued = if is_id(id) { json::<Issued>(&self.token_file(id))? } else { None };
         let Some(issued) = issued else { return Ok(Err(Unusable::Unknown)) };
         Ok(issued.examine(secret, user, seconds(SystemTime::now())).map(|()| issued))
@@ -186,7 +191,8 @@ mod tests {
         assert_eq!(token.authority, authority.fingerprint());
         let kept = std::fs::read_to_string(authority.token_file(&token.id)).unwrap();
         assert!(!kept.contains(&token.secret));
-        let look = |token: &JoinToken, secret: &str, user: &str| authority.look_at_token(&token.id, secret, user).unwrap();
+        let look =
+            |token: &JoinToken, secret: &str, user: &str| authority.look_at_token(&token.id, secret, user).unwrap();
         let issued = look(&token, &token.secret, "a@1").unwrap();
         assert!(issued.serves && !issued.deploys);
         assert_eq!(look(&token, "wrong", "a@1"), Err(Unusable::Unknown));

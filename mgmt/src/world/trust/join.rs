@@ -108,8 +108,7 @@ impl ServerCertVerifier for Pinned {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let (authority, between) =
-            intermediates.split_last().ok_or(CertificateError::UnknownIssuer)?;
+        let (authority, between) = intermediates.split_last().ok_or(CertificateError::UnknownIssuer)?;
         if hex(&sha256(authority)) != self.digest {
             return Err(rustls::Error::General(
                 "it is not the service of the token: another cluster or another program answers there".to_owned(),

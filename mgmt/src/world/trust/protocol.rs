@@ -92,7 +92,10 @@ impl Request {
     /// Checks the form, and that the host has the key.
     pub(super) fn check(&self) -> Result<Checked, String> {
         if self.version != VERSION {
-            return Err(format!("version {} of this request is not known here: use the same version of mgmt", self.version));
+            return Err(format!(
+                "version {} of this request is not known here: use the same version of mgmt",
+                self.version
+            ));
         }
         if !is_host(&self.host) {
             return Err(format!("a name of a host has 1 to {HOST_BYTES_MAX} bytes"));
@@ -126,7 +129,10 @@ fn is_name(name: &str) -> bool {
 pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), data: &impl Serialize) -> io::Result<()> {
     let bytes = serde_json::to_vec(data)?;
     if bytes.len() > BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} bytes: at most {BYTES_MAX} are possible", bytes.len())));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{} bytes: at most {BYTES_MAX} are possible", bytes.len()),
+        ));
     }
     let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
     stream.write_all(&length.to_be_bytes()).await?;
@@ -137,7 +143,10 @@ pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), data: &impl Ser
 pub(super) async fn receive<T: for<'a> Deserialize<'a>>(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<T> {
     let length = stream.read_u32().await? as usize;
     if length > BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{length} bytes: at most {BYTES_MAX} are possible")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("{length} bytes: at most {BYTES_MAX} are possible"),
+        ));
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;

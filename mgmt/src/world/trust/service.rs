@@ -187,9 +187,13 @@ impl State {
             }
             Err(Unusable::Used) => {
                 tracing::warn!(target: "mgmt", "{from} has tried to join as {host} with a token that was used before");
-                return refused("this token was used by another host: make one for each host with `mgmt cluster token`");
+                return refused(
+                    "this token was used by another host: make one for each host with `mgmt cluster token`",
+                );
             }
-            Err(Unusable::Expired) => return refused("the time of this token is over: make another one with `mgmt cluster token`"),
+            Err(Unusable::Expired) => {
+                return refused("the time of this token is over: make another one with `mgmt cluster token`");
+            }
         };
         let can = Allowed { serves: issued.serves, deploys: issued.deploys };
         if let Some(why) = conflict(&self.etcd, &request.host, user).await? {

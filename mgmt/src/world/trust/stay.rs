@@ -70,12 +70,10 @@ impl Stay {
                 continue;
             }
             match self.renew().await {
-                Ok(()) => {
-                    match trouble.take() {
-                        Some(_) => tracing::info!(target: "mgmt", "the certificates of this host are renewed after all"),
-                        None => tracing::debug!(target: "mgmt", "the certificates of this host are renewed"),
-                    }
-                }
+                Ok(()) => match trouble.take() {
+                    Some(_) => tracing::info!(target: "mgmt", "the certificates of this host are renewed after all"),
+                    None => tracing::debug!(target: "mgmt", "the certificates of this host are renewed"),
+                },
                 Err(error) => {
                     let why = error.to_string();
                     if trouble.as_ref() != Some(&why) {
