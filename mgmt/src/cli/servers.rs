@@ -150,7 +150,8 @@ impl Servers {
         if seeds.is_empty() && !serves && !trust.is_joined {
             return Ok(None);
         }
-        let mut managed = crate::world::Managed::new(prefix.join(crate::resource::ETCD_DIR), host).seeds(seeds);
+        let mut managed =
+            crate::world::Managed::new(prefix.join(crate::resource::ETCD_DIR), host).seeds(seeds).noop(is_noop);
         if trust.is_joined {
             managed = managed.trust(prefix);
         }

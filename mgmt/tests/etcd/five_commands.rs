@@ -49,8 +49,8 @@ fn into(dir: &Path, host: &str) -> PathBuf {
 }
 
 /// What it reports is in a file.
-fn started(dir: &Path, command: &mut Command) -> Run {
-    let log = fs::File::create(dir.join("log")).unwrap();
+fn started(dir: &Path, host: &str, command: &mut Command) -> Run {
+    let log = fs::File::create(dir.join(format!("{host}.log"))).unwrap();
     Run(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
@@ -74,16 +74,19 @@ fn token(dir: &Path, more: &[&str]) -> String {
 fn until_files(dir: &Path, host: &str, files: &[&str]) {
     let began = Instant::now();
     loop {
-        let has = |name: &&str| fs::read_to_string(into(dir, host).join(name)).is_ok_and(|text| text == format!("from {name}"));
+        let has = |name: &&str| {
+            fs::read_to_string(into(dir, host).join(name)).is_ok_and(|text| text == format!("from {name}"))
+        };
         let count = fs::read_dir(into(dir, host)).unwrap().count();
         if count == files.len() && files.iter().all(has) {
             return;
         }
         if began.elapsed() > Duration::from_secs(40) {
-            let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
+            let logs =
+                ["web1", "web2"].map(|host| fs::read_to_string(dir.join(format!("{host}.log"))).unwrap_or_default());
             let etcd = fs::read_to_string(dir.join(host).join("etcd/log")).unwrap_or_default();
             let last: Vec<&str> = etcd.lines().rev().take(20).collect();
-            panic!("{host}: {count} files instead of {files:?}\n{log}\n{}", last.join("\n"));
+            panic!("{host}: {count} files instead of {files:?}\n{}\n{}", logs.join("\n"), last.join("\n"));
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -97,14 +100,17 @@ fn five_commands_lead_from_nothing_to_three_hosts() {
     let begun = mgmt(dir, "web1", &["cluster", "init"]).output().unwrap();
     assert!(begun.status.success() && text(&begun).contains("fingerprint"), "{begun:?}");
     let again = mgmt(dir, "web1", &["cluster", "init"]).output().unwrap();
-    assert!(again.status.code() == Some(1) && text(&again).contains("has the authority of a cluster already"), "{again:?}");
+    assert!(
+        again.status.code() == Some(1) && text(&again).contains("has the authority of a cluster already"),
+        "{again:?}"
+    );
     let early = mgmt(dir, "web1", &["cluster", "token"]).output().unwrap();
     assert!(text(&early).contains("start `mgmt run` on this prefix first"), "{early:?}");
-    let _web1 = started(dir, &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
-    let _web2 = started(dir, &mut run(dir, "web2", &["--join", &token(dir, &[])]));
+    let _web1 = started(dir, "web1", &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
+    let _web2 = started(dir, "web2", &mut run(dir, "web2", &["--join", &token(dir, &[])]));
     let file = dir.join("token");
     fs::write(&file, token(dir, &["--ttl", "10m", "--for", "rack 3"])).unwrap();
-    let web3 = started(dir, &mut run(dir, "web3", &["--join", &format!("@{}", file.display())]));
+    let web3 = started(dir, "web3", &mut run(dir, "web3", &["--join", &format!("@{}", file.display())]));
     for host in ["web1", "web2", "web3"] {
         until_files(dir, host, &["web1", "web2", "web3"]);
     }
@@ -157,7 +163,7 @@ fn what_is_killed_on_the_way_to_a_cluster_can_be_done_again() {
     // It takes some milliseconds: it is killed at any of its steps.
     for round in 0..40_u64 {
         let host = format!("init{round}");
-        let mut child = started(dir, &mut mgmt(dir, &host, &["cluster", "init"]));
+        let mut child = started(dir, &host, &mut mgmt(dir, &host, &["cluster", "init"]));
         std::thread::sleep(Duration::from_micros(500 * round));
         child.0.kill().unwrap();
         child.0.wait().unwrap();
@@ -169,20 +175,22 @@ fn what_is_killed_on_the_way_to_a_cluster_can_be_done_again() {
     // The first run: it starts etcd, sets up its users, and starts it again.
     assert!(mgmt(dir, "web1", &["cluster", "init"]).output().unwrap().status.success());
     for round in 0..8_u64 {
-        let first = started(dir, &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
+        let first = started(dir, "web1", &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
         std::thread::sleep(Duration::from_millis(150 * (round + 1)));
         drop(first);
     }
-    let _web1 = started(dir, &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
+    // One of them may have come so far that it made its file.
+    fs::remove_file(into(dir, "web1").join("web1")).ok();
+    let _web1 = started(dir, "web1", &mut run(dir, "web1", &["--server-urls", "https://127.0.0.1:0"]));
     until_files(dir, "web1", &["web1"]);
     // A host that joins.
     let word = token(dir, &[]);
     for round in 0..6_u64 {
-        let joining = started(dir, &mut run(dir, "web2", &["--join", &word]));
+        let joining = started(dir, "web2", &mut run(dir, "web2", &["--join", &word]));
         std::thread::sleep(Duration::from_millis(60 * (round + 1)));
         drop(joining);
     }
-    let _web2 = started(dir, &mut run(dir, "web2", &["--join", &word]));
+    let _web2 = started(dir, "web2", &mut run(dir, "web2", &["--join", &word]));
     for host in ["web1", "web2"] {
         until_files(dir, host, &["web1", "web2"]);
     }

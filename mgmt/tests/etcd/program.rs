@@ -65,7 +65,10 @@ fn one_run_exports_and_another_collects() {
 #[ignore = "needs the program etcd"]
 fn on_this_host_alone_no_certificates_are_needed_and_the_environment_can_name_the_server() {
     let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
-    succeeds(&mgmt(dir.path(), "run", "web1", EXPORTS, &["-t", "0", "-s", &server.url(), "--no-server"]));
+    let run = mgmt(dir.path(), "run", "web1", EXPORTS, &["-t", "0", "-s", &server.url(), "--no-server"]);
+    succeeds(&run);
+    let err = String::from_utf8_lossy(&run.stderr);
+    assert_eq!(err.matches("is not encrypted: every user of this host can read and change").count(), 1, "{err}");
     let yaml = dir.path().join("web2.yaml");
     fs::write(&yaml, collects(dir.path())).unwrap();
     let mut program = Command::new(env!("CARGO_BIN_EXE_mgmt"));

@@ -116,7 +116,12 @@ async fn without_a_certificate_of_the_cluster_no_program_is_let_in() {
     let kept = std::fs::read(cluster.prefix("web1").join("etcd/server.json")).unwrap();
     let kept: serde_json::Value = serde_json::from_slice(&kept).unwrap();
     let peer = kept["addresses"]["server"][0].as_str().unwrap().to_owned();
-    let shown = shakes_hands(&peer, &cluster.prefix("web1").join("trust/identity/servers.pem"), &trust.join("host.pem"), &trust.join("key.pem"));
+    let shown = shakes_hands(
+        &peer,
+        &cluster.prefix("web1").join("trust/identity/servers.pem"),
+        &trust.join("host.pem"),
+        &trust.join("key.pem"),
+    );
     assert!(!shown, "a host is let in as a server");
     let own = cluster.prefix("web1").join("trust/identity");
     assert!(shakes_hands(&peer, &own.join("servers.pem"), &own.join("peer.pem"), &own.join("key.pem")));
@@ -157,7 +162,12 @@ async fn a_forgotten_host_is_let_in_no_more_and_a_new_one_of_its_name_inherits_n
     let _web1 = cluster.first().await;
     let old = cluster.joined("web2").await;
     let web2 = member(&cluster.world("web2"), "web2");
-    for key in ["/mgmt/exports/*/file/web2", "/mgmt/exports/*/file/web2/a%2Fb/1", "/mgmt/values/port/web2", "/mgmt/exporters/web2"] {
+    for key in [
+        "/mgmt/exports/*/file/web2",
+        "/mgmt/exports/*/file/web2/a%2Fb/1",
+        "/mgmt/values/port/web2",
+        "/mgmt/exporters/web2",
+    ] {
         in_the_end(Duration::from_secs(20), async || put(&*web2, key, "x").await.is_ok()).await;
     }
     // A second one of that name is refused as long as there is one.
@@ -167,6 +177,7 @@ async fn a_forgotten_host_is_let_in_no_more_and_a_new_one_of_its_name_inherits_n
     assert!(why.contains("has joined already") && why.contains("mgmt cluster forget web2"), "{why}");
     let members = Membership::open(cluster.prefix("web1")).unwrap();
     assert!(members.forget("web9").await.unwrap_err().to_string().contains("no host with the name web9"));
+    assert!(members.forget("web1").await.unwrap_err().to_string().contains("can't forget itself"));
     members.forget("web2").await.unwrap();
     assert!(put(&*web2, "/mgmt/hosts/web2", "x").await.is_err());
     assert!(get(&*web2, Keys::Below("/mgmt/values/".to_owned())).await.is_err());
@@ -203,7 +214,8 @@ async fn a_host_that_compacts_and_moves_the_leader_all_the_time_spoils_nothing()
     let counted = Arc::clone(&compacted);
     let hostile = tokio::spawn(async move {
         loop {
-            let (status, newest) = (client.maintenance_client().status().await, client.kv_client().get("/mgmt", None).await);
+            let (status, newest) =
+                (client.maintenance_client().status().await, client.kv_client().get("/mgmt", None).await);
             let (Ok(status), Ok(newest)) = (status, newest) else { continue };
             let revision = newest.header().unwrap().revision();
             counted.fetch_add(client.kv_client().compact(revision, None).await.is_ok().into(), Ordering::Relaxed);

@@ -10,7 +10,9 @@ use tokio::time::{Instant, sleep};
 use crate::gapi::deploy::error::DeployError;
 use crate::gapi::deploy::fetch::Deploys;
 use crate::graph::{DeployState, Fate, Head, Rollout, Stage, head_key, rollout_key};
-use crate::resource::{Attempts, ClusterHost, Revision, Snapshot, Transaction, Write, cluster_hosts, cluster_keys};
+use crate::resource::{
+    Attempts, ClusterHost, Revision, Snapshot, Transaction, WorldError, Write, cluster_hosts, cluster_keys,
+};
 use crate::sys::rng;
 
 /// The shortest pause of a host, and how much longer it is on average for each other host.
@@ -18,6 +20,9 @@ const PAUSE: Duration = Duration::from_millis(300);
 const PAUSE_OF_EACH: Duration = Duration::from_millis(500);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
+
+/// How long a host that may not deploy leaves it to others.
+const DENIED: Duration = Duration::from_secs(60);
 
 /// A rollout that is under way, as a host has seen it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +140,8 @@ pub(super) async fn move_rollouts(deploys: Deploys, mut running: watch::Receiver
                 hosts = count;
                 sleep(pause(hosts)).await;
             }
+            // Another host moves it on, one that may deploy.
+            Err(DeployError::World(WorldError::Denied(_))) => sleep(DENIED).await,
             Err(error) => {
                 let least = attempts.failed(&error);
                 sleep(least.max(pause(hosts))).await;

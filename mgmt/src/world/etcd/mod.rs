@@ -14,3 +14,4 @@ pub use address::EtcdError;
 pub(in crate::world) use address::{check, is_here};
 pub(in crate::world) use cluster::{CHANGE_MAX, Health, Listed, Members};
 pub use world::Etcd;
+pub(in crate::world) use world::plain;

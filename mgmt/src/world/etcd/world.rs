@@ -64,6 +64,8 @@ struct Link {
     lost: u64,
     /// The server to which the next one leads, counted on and on.
     next: usize,
+    /// It was reported that it is not encrypted.
+    is_reported: bool,
 }
 
 impl fmt::Debug for Etcd {
@@ -171,6 +173,9 @@ impl Etcd {
         link.next += 1;
         let (client, address) = self.connect_to_one(addresses).await?;
         link.next = self.addresses().iter().position(|other| *other == address).map_or(link.next, |place| place + 1);
+        if address.starts_with("http://") && !std::mem::replace(&mut link.is_reported, true) {
+            tracing::warn!(target: "mgmt", "{}", plain(&address));
+        }
         (link.client, link.address) = (Some(client.clone()), address);
         Ok((client, link.lost))
     }
@@ -229,6 +234,11 @@ impl Etcd {
         &self.line
     }
 
+    /// It was reported already that some of its addresses are not encrypted.
+    pub(in crate::world) async fn reported(&self) {
+        self.link.lock().await.is_reported = true;
+    }
+
     /// The addresses of its servers.
     pub(in crate::world) fn addresses(&self) -> Vec<String> {
         self.addresses.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -248,7 +258,8 @@ impl Etcd {
 
     /// Whether this address can be used.
     pub(in crate::world) fn accepts(&self, address: &str) -> bool {
-        check(address).is_ok_and(|is_encrypted| !is_encrypted || self.options().is_some())
+        // With certificates, no server that does not show one is followed.
+        check(address).is_ok_and(|is_encrypted| is_encrypted == self.options().is_some())
     }
 
     /// The connection of that number gives no answers: the next one leads to another server.
@@ -258,6 +269,14 @@ impl Etcd {
             link.lost += 1;
         }
     }
+}
+
+/// What an address without encryption means.
+pub(in crate::world) fn plain(url: &str) -> String {
+    format!(
+        "{url} is not encrypted: every user of this host can read and change what the hosts share, and so decide what \
+         runs on all of them"
+    )
 }
 
 fn tls_options(authority: impl AsRef<[u8]>, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> TlsOptions {

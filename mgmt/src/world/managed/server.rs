@@ -27,7 +27,14 @@ impl Runner {
     /// Starts the server that this host has had before, or the first one of a cluster.
     pub(super) async fn begin(&mut self, is_first: bool) -> Result<(), ManagedError> {
         let Some(own) = self.own().cloned() else { return Ok(()) };
-        if is_first {
+        // As long as no host was let in, there is nothing to keep; and what etcd has written before it was killed may be
+        // too little for it to ever answer.
+        let begins_again = self.server.is_some() && self.dir.is_beginning();
+        if begins_again {
+            self.end_orphan().await?;
+            self.dir.put_data_aside()?;
+        }
+        if is_first || begins_again {
             let cluster = initial(&self.name(), &own.advertise_server);
             let initial = Some(Initial { cluster, is_new: true });
             self.dir.keep(|kept| {
@@ -87,13 +94,19 @@ impl Runner {
         Ok(())
     }
 
-    pub(super) async fn start_child(&mut self) -> Result<(), ManagedError> {
+    /// Ends the etcd of a run that was killed.
+    async fn end_orphan(&self) -> Result<(), ManagedError> {
         if let Some(process) = self.dir.kept().process.clone().filter(|process| process.runs()) {
             tracing::info!(target: "mgmt", "ending an etcd that an earlier run has left");
             if !process.end(ORPHAN_GRACE).await {
                 return Err(ManagedError::Undead(self.dir.path().to_owned()));
             }
         }
+        Ok(())
+    }
+
+    pub(super) async fn start_child(&mut self) -> Result<(), ManagedError> {
+        self.end_orphan().await?;
         let (Some(own), Some(initial)) = (self.own().cloned(), self.dir.kept().initial.clone()) else { return Ok(()) };
         let token = rng::letters(TOKEN_LETTERS, "abcdefghijklmnopqrstuvwxyz")
             .map_err(|error| ManagedError::File { path: self.dir.path().to_owned(), why: error.to_string() })?;

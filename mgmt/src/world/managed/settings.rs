@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::resource::{Member, World};
 use crate::world::elastic::IDEAL_SIZE;
-use crate::world::etcd::Etcd;
+use crate::world::etcd::{Etcd, plain};
 use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::Directory;
 use crate::world::managed::program;
@@ -57,6 +57,7 @@ pub struct Managed {
     pub(super) trust: Option<PathBuf>,
     pub(super) join: Option<String>,
     pub(super) join_url: Option<String>,
+    pub(super) is_noop: bool,
     pub(super) start_max: Duration,
     pub(super) space: Option<u64>,
 }
@@ -80,6 +81,7 @@ impl Managed {
             trust: None,
             join: None,
             join_url: None,
+            is_noop: false,
             start_max: START_MAX,
             space: None,
         }
@@ -166,8 +168,14 @@ impl Managed {
         self
     }
 
+    /// Only looks at the cluster: lets no host in, and grants nothing. Default: no.
+    pub fn noop(mut self, is_noop: bool) -> Managed {
+        self.is_noop = is_noop;
+        self
+    }
+
     /// Whether its cluster has an authority.
-    fn is_trusted(&self) -> bool {
+    pub(super) fn is_trusted(&self) -> bool {
         self.tls.is_none() && (self.join.is_some() || self.trust.as_ref().is_some_and(|prefix| is_there(prefix)))
     }
 
@@ -234,6 +242,10 @@ impl Managed {
         if let Some(problem) = world.problem() {
             return Err(problem.into());
         }
+        if self.serves() {
+            // With its own addresses.
+            world.reported().await;
+        }
         let (wish, wishes) = watch::channel(Wish::Serve);
         let settings = self.clone();
         let mut runner = Runner::new(self, dir, servers.clone(), world.clone(), server, wishes);
@@ -274,11 +286,7 @@ fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), Manag
             if settings.is_trusted() {
                 return Err(ManagedError::PlainInCluster(url.to_owned()));
             }
-            tracing::warn!(
-                target: "mgmt",
-                "{url} is not encrypted: every user of this host can read and change what the hosts share, and so \
-                 decide what runs on all of them"
-            );
+            tracing::warn!(target: "mgmt", "{}", plain(url));
         }
     }
     dir.keep(|kept| kept.addresses = Some(addresses))

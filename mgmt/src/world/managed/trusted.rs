@@ -45,6 +45,10 @@ impl Trusted {
                 None => Ok(None),
             };
         };
+        let plain = settings.seeds.iter().find(|seed| seed.starts_with("http://"));
+        if let (Some(seed), true) = (plain, settings.is_trusted()) {
+            return Err(ManagedError::PlainInCluster(seed.clone()));
+        }
         let host = settings.host.as_str();
         let addresses = dir.kept().addresses.as_ref().filter(|_| settings.serves());
         let names = addresses.map(Addresses::hosts).unwrap_or_default();
@@ -107,7 +111,7 @@ impl Trusted {
         let mut work = JoinSet::new();
         let serves = self.identity.serves();
         let has_authority = self.authority.is_some();
-        if let Some(authority) = self.authority {
+        if let Some(authority) = self.authority.filter(|_| !settings.is_noop) {
             let url = match &settings.join_url {
                 Some(url) => Some(url.clone()),
                 None => join_url(&authority, own)?,
@@ -117,7 +121,7 @@ impl Trusted {
                 work.spawn(serve(service));
             }
         }
-        if serves {
+        if serves && !settings.is_noop {
             work.spawn(keep_grants(servers.clone(), settings.host.clone()));
         }
         let (clients, roots) = (vec![world], if serves { vec![servers] } else { Vec::new() });

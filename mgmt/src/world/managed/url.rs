@@ -164,8 +164,8 @@ impl Addresses {
     /// is known to them by names alone.
     pub(super) fn join_url(&self, port: u16) -> Option<String> {
         let is_free = self.wanted[1].iter().any(|url| url.trim_end_matches('/').ends_with(":0"));
-        let known = self.advertise_client.iter().filter_map(|url| Url::parse(url).ok());
-        let known = known.filter(|url| url.number().is_some()).next()?;
+        let mut known = self.advertise_client.iter().filter_map(|url| Url::parse(url).ok());
+        let known = known.find(|url| url.number().is_some())?;
         let url = Url { is_encrypted: true, port: if is_free { 0 } else { port }, ..known };
         Some(url.to_string())
     }

@@ -88,6 +88,9 @@ pub enum TrustError {
         "this host may not change who is in the cluster: run this on the host that has the authority, or on one that may serve"
     )]
     NoRights,
+    /// A host would take its own rights.
+    #[error("this host can't forget itself: run this on another host that may serve")]
+    ForgetsItself,
     /// The host may not serve.
     #[error(
         "this host may not run a server of etcd: join with a token of `mgmt cluster token --server`, or give `--no-server`"

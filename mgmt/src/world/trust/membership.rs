@@ -28,6 +28,8 @@ pub struct JoinedHost {
 #[derive(Clone, Debug)]
 pub struct Membership {
     etcd: Etcd,
+    /// This host.
+    own: String,
 }
 
 impl Etcd {
@@ -70,7 +72,8 @@ impl Membership {
         if !identity.serves() {
             return Err(TrustError::NoRights);
         }
-        Ok(Membership { etcd: servers(prefix, &identity).of(identity.root()?) })
+        let own = identity.host().to_owned();
+        Ok(Membership { etcd: servers(prefix, &identity).of(identity.root()?), own })
     }
 
     /// The world with all rights.
@@ -104,8 +107,11 @@ impl Membership {
     /// gone. A new host of that name inherits nothing. If this is cut short, it can be done again.
     ///
     /// # Errors
-    /// No host of that name has joined, or no server answers.
+    /// No host of that name has joined, it is this host, or no server answers.
     pub async fn forget(&self, host: &str) -> Result<(), TrustError> {
+        if host == self.own {
+            return Err(TrustError::ForgetsItself);
+        }
         forget(&self.etcd, host).await
     }
 }
