@@ -224,7 +224,7 @@ impl Etcd {
             let is_new = has_sound_progress(status.version());
             if !is_new {
                 let version = status.version();
-                tracing::info!(target: "mgmt", "etcd {version} filters less than 3.4.31, 3.5.13 and later versions do");
+                tracing::info!(target: "mgmt", parent: None, "etcd {version} filters less than 3.4.31, 3.5.13 and later versions do");
             }
             Ok(is_new)
         };

@@ -1,5 +1,5 @@
-//! Exports and deploys of several hosts while members of etcd die and stand still: their history must be one that a world
-//! without faults can have.
+//! Exports and deploys of several hosts while members of etcd die and stand still: their history must be one that a
+//! world without faults can have.
 
 use std::collections::BTreeMap;
 use std::path::Path;
