@@ -98,17 +98,19 @@ impl Reach {
 }
 
 impl Report {
+    /// It concerns no resource, whichever has noticed it.
     fn log(&self) {
         match self {
             Report::Away(why) => tracing::warn!(
                 target: "mgmt",
+                parent: None,
                 "the world can't be reached: {why}; this host continues with what it knows, and tries again until it can",
             ),
             Report::Back(time) => {
-                tracing::info!(target: "mgmt", "the world can be reached again, after {} s", time.as_secs());
+                tracing::info!(target: "mgmt", parent: None, "the world can be reached again, after {} s", time.as_secs());
             }
-            Report::Full(why) => tracing::warn!(target: "mgmt", "{why}"),
-            Report::Accepts => tracing::info!(target: "mgmt", "the world accepts writes again"),
+            Report::Full(why) => tracing::warn!(target: "mgmt", parent: None, "{why}"),
+            Report::Accepts => tracing::info!(target: "mgmt", parent: None, "the world accepts writes again"),
         }
     }
 }

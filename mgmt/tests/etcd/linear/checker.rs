@@ -1,5 +1,5 @@
-//! Whether a history of one register is linearizable: each operation takes effect at one moment between its call and its
-//! end, and one whose outcome is not known takes effect at some moment after its call, or never.
+//! Whether a history of one register is linearizable: each operation takes effect at one moment between its call and
+//! its end, and one whose outcome is not known takes effect at some moment after its call, or never.
 //!
 //! The search (Wing and Gong, with memory of what was tried) tries the operations that may come next in each state. A
 //! value is known by the revision that wrote it; one that an operation of unknown outcome may have written gets its

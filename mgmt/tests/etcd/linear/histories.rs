@@ -1,5 +1,5 @@
-//! Exports and deploys of several hosts while members of etcd die and stand still: their history must be one that a world
-//! without faults can have.
+//! Exports and deploys of several hosts while members of etcd die and stand still: their history must be one that a
+//! world without faults can have.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +18,8 @@ use crate::linear::registers::registers;
 use crate::linear::servers::Servers;
 use crate::linear::views::problems;
 
+/// The key that names the deploy in force.
+const HEAD: &str = "/mgmt/deploys/head";
 /// How long hosts and programs work, with faults.
 const TIME: Duration = Duration::from_secs(14);
 
@@ -132,10 +134,11 @@ async fn deploys_of_several_people_are_linearizable_while_members_die_and_stand_
             let (deploys, path) = (deploys(n), dir.path().to_owned());
             tokio::spawn(async move {
                 let began = Instant::now();
-                let mut done = 0;
+                let mut done = Vec::new();
                 for number in 0.. {
                     let config = deployed(&format!("{n} {number}"), &path);
-                    done += usize::from(deploys.publish(&config, &builtin_kinds(), &Publish::new()).await.is_ok());
+                    let deployed = deploys.publish(&config, &builtin_kinds(), &Publish::new()).await;
+                    done.extend(deployed.ok().map(|deployed| deployed.id.to_string()));
                     tokio::time::sleep(Duration::from_millis(30 * (n as u64 + 1))).await;
                     if began.elapsed() > TIME {
                         break;
@@ -146,15 +149,18 @@ async fn deploys_of_several_people_are_linearizable_while_members_die_and_stand_
         })
         .collect();
     let servers = faults(servers).await;
+    let mut deployed = Vec::new();
     for one in people {
-        assert!(one.await.unwrap() > 3, "each one has deployed");
+        let by_one = one.await.unwrap();
+        assert!(by_one.len() > 3, "each one has deployed");
+        deployed.extend(by_one);
     }
     // The follower ends with what is in force.
     let member = World::member(&servers.world(2), "test");
     let began = Instant::now();
     let in_force = loop {
-        if let Ok(found) = member.get(vec![Keys::One("/mgmt/deploys/head".to_owned())]).await {
-            break String::from_utf8_lossy(&found.entries["/mgmt/deploys/head"].value).into_owned();
+        if let Ok(found) = member.get(vec![Keys::One(HEAD.to_owned())]).await {
+            break String::from_utf8_lossy(&found.entries[HEAD].value).into_owned();
         }
         assert!(began.elapsed() < Duration::from_secs(30));
     };
@@ -166,8 +172,26 @@ async fn deploys_of_several_people_are_linearizable_while_members_die_and_stand_
     drop(servers);
     // What is below `pending` also ends with its lease.
     let fits = |key: &str| key.starts_with("/mgmt/deploys/") && !key.starts_with("/mgmt/deploys/pending/");
-    let counts = judge(&recorder.history(), "deploys", fits);
-    assert!(counts["/mgmt/deploys/head"] > 50, "{counts:?}");
+    let history = recorder.history();
+    let counts = judge(&history, "deploys", fits);
+    let heads = heads(&history);
+    let lost = deployed.iter().find(|id| !heads.iter().any(|head| head.contains(id.as_str())));
+    assert_eq!(lost, None, "who was answered that a deploy is in force was answered right");
+    assert!(counts[HEAD] > 50, "{counts:?}");
+}
+
+/// All that was written, or may have been, to name the deploy in force. Each requires what was in force before.
+fn heads(history: &History) -> Vec<String> {
+    let mut heads = Vec::new();
+    for asked in &history.asked {
+        if let Question::Commit(transaction) = &asked.question
+            && let Some(Write::Put(value, _)) = transaction.writes.get(HEAD)
+        {
+            assert!(transaction.conditions.iter().any(|condition| condition.key == HEAD), "{transaction:?}");
+            heads.push(String::from_utf8_lossy(value).into_owned());
+        }
+    }
+    heads
 }
 
 /// Whether the host that follows deploys reports the one in force.
