@@ -2,9 +2,11 @@
 
 mod asked;
 #[cfg(feature = "etcd")]
+#[expect(dead_code, reason = "the tests of etcd use more of it")]
 #[path = "../../tests/etcd/authority.rs"]
 mod authority;
 #[cfg(feature = "etcd")]
+#[expect(dead_code, reason = "the tests of etcd use more of it")]
 #[path = "../../tests/etcd/crowd.rs"]
 mod crowd;
 mod files;
@@ -17,6 +19,7 @@ mod noops;
 mod packages;
 mod repair;
 #[cfg(feature = "etcd")]
+#[expect(dead_code, reason = "the tests of etcd use more of it")]
 #[path = "../../tests/etcd/server.rs"]
 mod server;
 mod watched;

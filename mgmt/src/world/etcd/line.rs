@@ -189,7 +189,7 @@ impl Carrying {
         mut responses: WatchResponseStream,
     ) -> Result<(), String> {
         let (ask, mut asked) = mpsc::unbounded_channel();
-        // A request may wait for room while etcd waits for a response to be taken: both go on at the same time.
+        // A request may wait for room while etcd waits for a response to be taken: both happen at the same time.
         let sends = async {
             while let Some(asked) = asked.recv().await {
                 match asked {

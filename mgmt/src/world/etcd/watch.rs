@@ -24,8 +24,10 @@ use crate::world::etcd::parts::{RANGES_MAX, follow_parts};
 
 /// How many transactions may wait for the reader. The watch of a slower reader is lost.
 pub(super) const QUEUE_MAX: usize = 1024;
-/// How long to wait until the progress is asked for again: etcd does not answer while a watch is behind.
+/// How long to wait until the progress is asked for again: etcd does not answer while a watch is behind. Each further
+/// time it is twice as long, up to the last one.
 const AGAIN: Duration = Duration::from_millis(20);
+const AGAIN_MAX: Duration = Duration::from_millis(160);
 /// How long the beginning of a watch may take.
 pub(super) const BEGIN_MAX: Duration = Duration::from_secs(5);
 
@@ -117,18 +119,19 @@ async fn follow_on(
     let text = |error: etcd_client::Error| words(&error);
     let begun = tokio::time::timeout(BEGIN_MAX, begin(client, &keys, after)).await;
     let mut stream = begun.unwrap_or_else(|_| Err(format!("no answer within {BEGIN_MAX:?}")))?;
-    let mut kept = Kept { keys, done: after, changes: BTreeMap::new() };
+    let (mut kept, mut pause) = (Kept { keys, done: after, changes: BTreeMap::new() }, AGAIN);
     loop {
         let again = async {
             match kept.changes.is_empty() {
                 true => std::future::pending().await,
-                false => tokio::time::sleep(AGAIN).await,
+                false => tokio::time::sleep(pause).await,
             }
         };
         let message = tokio::select! {
             message = stream.message() => message.map_err(text)?,
             () = again => {
                 stream.request_progress().await.map_err(text)?;
+                pause = (pause * 2).min(AGAIN_MAX);
                 continue;
             }
         };
@@ -141,6 +144,7 @@ async fn follow_on(
         kept.add(&response);
         let progress = response.header().filter(|_| is_progress);
         if let Some(complete) = progress.map(|header| revision(header.revision())) {
+            pause = AGAIN;
             for changes in kept.take(complete) {
                 if sender.try_send(WorldEvent::Changed(changes)).is_err() {
                     return Ok("its reader was too slow".to_owned());

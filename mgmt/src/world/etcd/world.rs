@@ -9,9 +9,10 @@ use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinSet;
 
 use crate::resource::{Member, World};
+use crate::sys::rng;
 use crate::world::etcd::address::{EtcdError, check};
 use crate::world::etcd::line::Line;
-use crate::world::etcd::member::{ANY_KEY, EtcdMember, words};
+use crate::world::etcd::member::{ANSWER_MAX, ANY_KEY, EtcdMember, words};
 
 /// How long a server may take until it answers for the first time: it may be far away.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -81,7 +82,7 @@ impl Etcd {
         Etcd {
             addresses: Arc::new(RwLock::new(addresses.into_iter().map(Into::into).collect())),
             tls: Arc::default(),
-            link: Arc::default(),
+            link: Arc::new(Mutex::new(Link { next: first(), ..Link::default() })),
             reports_progress: Arc::default(),
             line: Line::default(),
             is_limited: false,
@@ -287,8 +288,13 @@ impl Etcd {
     /// Whether its servers report the progress of watches when these have really got that far.
     pub(super) async fn reports_progress(&self) -> Result<bool, String> {
         let ask = || async {
-            let (client, _) = self.client().await?;
-            let status = client.maintenance_client().status().await.map_err(|error| words(&error))?;
+            let (client, number) = self.client().await?;
+            // A connection that has ended meanwhile gives no answer at all.
+            let Ok(status) = tokio::time::timeout(ANSWER_MAX, client.maintenance_client().status()).await else {
+                self.lose(number).await;
+                return Err(format!("no answer within {ANSWER_MAX:?}"));
+            };
+            let status = status.map_err(|error| words(&error))?;
             let is_new = has_sound_progress(status.version());
             if !is_new {
                 let version = status.version();
@@ -298,6 +304,12 @@ impl Etcd {
         };
         self.reports_progress.get_or_try_init(ask).await.copied()
     }
+}
+
+/// Which server is tried first: not the same one by all hosts. Without random numbers it is, which only costs load.
+fn first() -> usize {
+    let number = rng::number().unwrap_or_default() % 1024;
+    usize::try_from(number).unwrap_or_default()
 }
 
 fn has_sound_progress(version: &str) -> bool {
