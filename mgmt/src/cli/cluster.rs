@@ -93,7 +93,7 @@ pub struct TokenOptions {
     /// How long the token can be used; default: an hour
     #[arg(long, value_name = "SECONDS", value_parser = ttl)]
     pub ttl: Option<Duration>,
-    /// The host may run a server of etcd: it is trusted with all data, and with who is let in
+    /// The host may run a server of etcd: it is trusted with all data, and with which hosts are let in
     #[arg(long)]
     pub server: bool,
     /// The host may deploy; its graph then decides what runs on all that follow deploys

@@ -1,4 +1,4 @@
-//! The commands `cluster init`, `token`, `hosts`, `allow`, `forbid`, `forget` and `size`: who is in a cluster.
+//! The commands `cluster init`, `token`, `hosts`, `allow`, `forbid`, `forget` and `size`: the hosts of a cluster.
 
 #[cfg(feature = "etcd")]
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(crate) async fn change(session: &Session, what: &ClusterCommand) -> Result<S
             }
             let authority = new.create(prefix)?;
             Ok(format!(
-                "the authority of a new cluster is below {}: whoever can read it can let hosts in\n\
+                "the authority of a new cluster is below {}: every user that can read it can let hosts in\n\
                  fingerprint {}\n\
                  next: `mgmt run` on this prefix, and `mgmt cluster token` for each further host\n",
                 prefix.display(),

@@ -35,8 +35,8 @@ pub struct ServerOptions {
     /// The program of etcd, 3.4 or later; default: etcd, from PATH
     #[arg(long, global = true, value_name = "PATH")]
     pub etcd: Option<PathBuf>,
-    /// Join a cluster, with the word that `mgmt cluster token` has printed there, or with @FILE that holds it. A host that
-    /// has joined needs it no more
+    /// Join a cluster, with the word that `mgmt cluster token` has printed there, or with @FILE that holds it. A host
+    /// that has joined needs it no more
     #[arg(long, global = true, value_name = "TOKEN", env = "MGMT_JOIN", hide_env_values = true)]
     pub join: Option<String>,
     /// Where other hosts join, if this one has the authority: https://HOST:PORT; default: as `--client-urls`, with port

@@ -144,7 +144,7 @@ impl WorldOptions {
 /// The world of the cluster that the host with this prefix has joined.
 #[cfg(feature = "etcd")]
 fn joined(seeds: &[&str], prefix: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
-    // What is not encrypted was named in so many words: it is another one.
+    // What is not encrypted was named explicitly: it is another one.
     if seeds.iter().any(|seed| seed.starts_with("http://")) {
         return Ok(None);
     }

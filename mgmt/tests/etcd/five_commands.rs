@@ -124,7 +124,7 @@ fn five_commands_lead_from_nothing_to_three_hosts() {
     let hosts = mgmt(dir, "web1", &["cluster", "hosts"]).output().unwrap();
     assert_eq!(text(&hosts), "web1  may serve and deploy\nweb2\nweb3\n");
     let refused = mgmt(dir, "web2", &["cluster", "hosts"]).output().unwrap();
-    assert!(text(&refused).contains("may not change who is in the cluster"), "{refused:?}");
+    assert!(text(&refused).contains("may not change which hosts are in the cluster"), "{refused:?}");
     let yaml = dir.join("site.yaml");
     fs::write(&yaml, "graph: site\n").unwrap();
     let deploy = || mgmt(dir, "web2", &["deploy", "--hostname", "web2", "--yaml"]).arg(&yaml).output().unwrap();

@@ -83,9 +83,9 @@ async fn a_host_writes_its_own_keys_alone_and_reads_what_is_for_it() {
         let watched = web3.watch(vec![keys.clone()], Revision(1)).next().await;
         assert!(matches!(watched, Some(WorldEvent::Lost(_))), "{keys:?}: {watched:?}");
     }
-    // Who may deploy is for a host to decide that serves.
+    // A host that serves decides which ones may deploy.
     let members = Membership::open(cluster.prefix("web1")).unwrap();
-    assert!(Membership::open(cluster.prefix("web2")).unwrap_err().to_string().contains("may not change who"));
+    assert!(Membership::open(cluster.prefix("web2")).unwrap_err().to_string().contains("may not change which hosts"));
     members.set_deploys("web2", true).await.unwrap();
     in_the_end(Duration::from_secs(5), async || put(&*web2, "/mgmt/deploys/head", "x").await.is_ok()).await;
     assert!(is_denied(&put(&*web3, "/mgmt/deploys/head", "x").await));
@@ -153,6 +153,35 @@ fn shakes_hands(url: &str, authority: &std::path::Path, certificate: &std::path:
     let asked = stream.write_all(b"GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
     asked.is_ok() && (stream.read_to_string(&mut answer).is_ok() || !answer.is_empty()) && answer.contains("200 OK")
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_server_that_has_lost_its_data_lets_no_host_in_before_its_users_are_set_up() {
+    let cluster = Cluster::new(LIFE);
+    let web1 = cluster.first().await;
+    cluster.joined("web2").await.stop().await;
+    let world = cluster.world("web2").at(web1.servers());
+    assert!(get(&*member(&world, "web2"), Keys::Below("/mgmt/values/".to_owned())).await.is_ok());
+    web1.stop().await;
+    std::fs::remove_dir_all(cluster.prefix("web1").join("etcd/data")).unwrap();
+    // It has a valid certificate, and the new etcd knows no user.
+    let hostile = tokio::spawn(async move {
+        let member = member(&world, "web2");
+        let began = std::time::Instant::now();
+        let mut answers = 0;
+        while began.elapsed() < Duration::from_secs(6) {
+            let written = put(&*member, "/mgmt/deploys/head", "x").await;
+            assert!(written.is_err(), "it was let in");
+            answers += usize::from(written.is_err_and(|error| error.to_string().contains("permission denied")));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        answers
+    });
+    let web1 = cluster.first().await;
+    assert!(hostile.await.unwrap() > 0, "no server has refused it");
+    let head = get(&*member(&web1.world(), "web1"), Keys::Below("/mgmt/deploys/".to_owned())).await.unwrap();
+    assert!(head.is_empty(), "{head:?}");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ impl Runner {
         let records = &seen.records;
         let is_nominated =
             matches!(&records.change, Some((Change::Join { host, .. }, _)) if *host == self.settings.host);
-        self.is_busy = self.is_leaving || is_nominated;
+        self.is_busy = self.is_leaving || is_nominated || records.election.is_none();
         if records.is_strange {
             return Err("a newer program is changing the servers: this one waits".to_owned());
         }

@@ -27,8 +27,8 @@ impl Runner {
     /// Starts the server that this host has had before, or the first one of a cluster.
     pub(super) async fn begin(&mut self, is_first: bool) -> Result<(), ManagedError> {
         let Some(own) = self.own().cloned() else { return Ok(()) };
-        // As long as no host was let in, there is nothing to keep; and what etcd has written before it was killed may be
-        // too little for it to ever answer.
+        // As long as no host was let in, there is nothing to keep; and what etcd has written before it was killed may
+        // be too little for it to ever answer.
         let begins_again = self.server.is_some() && self.dir.is_beginning();
         if begins_again {
             self.end_orphan().await?;
@@ -40,6 +40,12 @@ impl Runner {
             self.dir.keep(|kept| {
                 (kept.initial, kept.member, kept.cluster, kept.has_users) = (initial, None, None, false);
             })?;
+        }
+        let is_new = self.dir.kept().initial.as_ref().is_some_and(|initial| initial.is_new);
+        if self.server.is_some() && is_new && !self.dir.has_data() && !is_first && !begins_again {
+            // Its data is lost, and other servers have it: one that begins without them would have no users, and let
+            // all hosts do all.
+            self.dir.put_data_aside()?;
         }
         if self.dir.kept().initial.is_none() {
             return Ok(());

@@ -146,16 +146,16 @@ impl Managed {
         self
     }
 
-    /// The working directory (the prefix) below which the authority of the cluster is ([`Authority`](crate::world::Authority)), or the
-    /// certificates that this host got when it joined. With them, servers accept no host that has not joined, and let
-    /// each one write its own keys alone. Default: none.
+    /// The working directory (the prefix) below which the authority of the cluster is
+    /// ([`Authority`](crate::world::Authority)), or the certificates that this host got when it joined. With them,
+    /// servers accept no host that has not joined, and let each one write its own keys alone. Default: none.
     pub fn trust(mut self, prefix: impl Into<PathBuf>) -> Managed {
         self.trust = Some(prefix.into());
         self
     }
 
-    /// Joins a cluster with this token, unless this host has joined already. Needs [`Managed::trust`], where its key and
-    /// its certificates are kept. The servers of the cluster are then seeds.
+    /// Joins a cluster with this token, unless this host has joined already. Needs [`Managed::trust`], where its key
+    /// and its certificates are kept. The servers of the cluster are then seeds.
     pub fn join(mut self, token: impl Into<String>) -> Managed {
         self.join = Some(token.into());
         self

@@ -10,7 +10,7 @@ use crate::world::managed::kept::Directory;
 use crate::world::managed::settings::Managed;
 use crate::world::managed::url::Addresses;
 use crate::world::trust::{
-    Authority, Identity, JoinToken, ServerFiles, Service, Stay, TrustError, join, keep_grants, serve,
+    Authority, Gate, Identity, JoinToken, ServerFiles, Stay, TrustError, join, keep_grants, serve,
 };
 
 /// The port of the join service, next to that of etcd for clients.
@@ -99,7 +99,7 @@ impl Trusted {
         }))
     }
 
-    /// Starts all that goes on as long as this host is in the cluster: it renews its certificates, grants what others
+    /// Starts what continues as long as this host is in the cluster: it renews its certificates, grants what others
     /// ask for, and lets others in. `world` is that of the host, and `servers` that of its server.
     pub(super) async fn begin(
         self,
@@ -117,8 +117,8 @@ impl Trusted {
                 None => join_url(&authority, own)?,
             };
             if let Some(url) = url {
-                let service = Service::listen(authority, servers.clone(), &url).await?;
-                work.spawn(serve(service));
+                let gate = Gate::listen(authority, servers.clone(), &url).await?;
+                work.spawn(serve(gate));
             }
         }
         if serves && !settings.is_noop {

@@ -152,3 +152,56 @@ async fn a_transaction_in_several_ranges_is_one_event_also_in_a_storm() {
     }
     writing.await.unwrap();
 }
+
+/// Several transactions may be one event, none is ever half of one.
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_host_that_may_not_read_between_its_ranges_sees_whole_transactions_and_removals() {
+    use crate::resource::{Keys, Snapshot, Transaction, WorldEvent, Write};
+    use crate::world::tests::contract::next;
+    let ground = Proxied::begin();
+    let limited = Etcd::new([format!("http://{}", ground.0.address)]).limited();
+    let (writer, reader) = (ground.world().member("web1"), limited.member("web2"));
+    let write = |n: u32| {
+        let value: Arc<[u8]> = n.to_string().into_bytes().into();
+        let put = |range: u32| (format!("{range}/k"), Write::Put(Arc::clone(&value), None));
+        // What is between the ranges, and a key that comes and goes.
+        let come = if n.is_multiple_of(2) { Write::Put(Arc::clone(&value), None) } else { Write::Remove };
+        let mut writes: std::collections::BTreeMap<_, _> = (0..8).map(put).collect();
+        writes.insert("3/gone".to_owned(), come);
+        Transaction { conditions: Vec::new(), writes }
+    };
+    writer.commit(write(0)).await.unwrap().unwrap();
+    let ranges: Vec<Keys> = [0, 3, 7].map(|n| Keys::Below(format!("{n}/"))).into();
+    let mut known: Snapshot = reader.get(ranges.clone()).await.unwrap();
+    let mut watch = reader.watch(ranges.clone(), known.revision);
+    let writing = tokio::spawn(async move {
+        for n in 1..=301 {
+            writer.commit(write(n)).await.unwrap().unwrap();
+        }
+    });
+    let mut last = 0;
+    while last < 301 {
+        let WorldEvent::Changed(changes) = next(&mut watch).await else { panic!("lost") };
+        assert!(changes.revision > known.revision);
+        known.apply(changes);
+        let of = |key: &str| String::from_utf8_lossy(&known.entries[key].value).parse::<u32>().unwrap();
+        let n = of("0/k");
+        assert!(n > last && of("3/k") == n && of("7/k") == n, "{known:?}");
+        assert_eq!(known.entries.contains_key("3/gone"), n % 2 == 0, "{n}");
+        assert_eq!(known.entries.keys().filter(|key| key.starts_with(['1', '2', '4', '5', '6'])).count(), 0);
+        last = n;
+    }
+    writing.await.unwrap();
+    assert_eq!(known.entries, reader.get(ranges.clone()).await.unwrap().entries);
+    // What happened before the watch began, and is forgotten, is lost and not skipped.
+    let from = known.revision;
+    ground.world().member("web1").commit(write_one("0/k")).await.unwrap().unwrap();
+    ground.compact().await;
+    assert!(matches!(next(&mut reader.watch(ranges, from)).await, WorldEvent::Lost(_)));
+}
+
+fn write_one(key: &str) -> crate::resource::Transaction {
+    let write = crate::resource::Write::Put(Arc::from(&b"x"[..]), None);
+    crate::resource::Transaction { conditions: Vec::new(), writes: [(key.to_owned(), write)].into() }
+}

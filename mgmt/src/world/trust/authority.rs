@@ -43,7 +43,7 @@ struct Settings {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ServiceAddress {
+struct JoinAddress {
     url: String,
 }
 
@@ -248,11 +248,11 @@ impl Authority {
 
     /// Where hosts join, as it was last.
     pub(in crate::world) fn service(&self) -> Result<Option<String>, TrustError> {
-        Ok(json::<ServiceAddress>(&self.dir.join(SERVICE))?.map(|service| service.url))
+        Ok(json::<JoinAddress>(&self.dir.join(SERVICE))?.map(|service| service.url))
     }
 
     pub(super) fn keep_service(&self, url: &str) -> Result<(), TrustError> {
-        keep_json(&self.dir.join(SERVICE), &ServiceAddress { url: url.to_owned() })
+        keep_json(&self.dir.join(SERVICE), &JoinAddress { url: url.to_owned() })
     }
 }
 

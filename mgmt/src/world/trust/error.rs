@@ -83,9 +83,9 @@ pub enum TrustError {
     /// The host has joined no cluster.
     #[error("{} belongs to no cluster: `mgmt cluster init` makes one, and `mgmt run --join TOKEN` joins one", .0.display())]
     NotJoined(PathBuf),
-    /// The host has no right to change who is in the cluster.
+    /// The host has no right to change which hosts are in the cluster.
     #[error(
-        "this host may not change who is in the cluster: run this on the host that has the authority, or on one that may serve"
+        "this host may not change which hosts are in the cluster: run this on the host that has the authority, or on one that may serve"
     )]
     NoRights,
     /// A host would take its own rights.

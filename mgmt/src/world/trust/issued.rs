@@ -45,8 +45,8 @@ impl Invitation {
         self
     }
 
-    /// The host may run a server of etcd. A server has all data and decides who is let in: it is trusted as the cluster
-    /// itself. Default: no.
+    /// The host may run a server of etcd. A server has all data and decides which hosts are let in: it is trusted as
+    /// the cluster itself. Default: no.
     pub fn server(mut self, serves: bool) -> Invitation {
         self.serves = serves;
         self
@@ -103,7 +103,7 @@ fn seconds(time: SystemTime) -> u64 {
 /// What is kept of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Issued {
-    /// SHA-256 of the secret, which is random and long enough that this tells nothing about it.
+    /// SHA-256 of the secret, which is random and long enough that this reveals nothing of it.
     hash: String,
     /// Seconds since 1970.
     expires: u64,
@@ -158,7 +158,7 @@ impl Authority {
         keep_json(&self.token_file(id), &Issued { used_by: Some(user.to_owned()), ..issued })
     }
 
-    /// Of old tokens nothing is needed.
+    /// Removes what nothing needs any more.
     fn remove_old_tokens(&self) {
         let now = seconds(SystemTime::now());
         let files = std::fs::read_dir(self.dir.join(DIR)).into_iter().flatten().flatten();

@@ -144,7 +144,7 @@ pub(super) async fn forget(etcd: &Etcd, host: &str) -> Result<(), TrustError> {
             etcd.remove_user(user).await?;
             etcd.remove_role(user).await?;
         }
-        // What it has asked for goes last: it tells where the keys are.
+        // What it has asked for goes last: it names the other keys.
         let own = asked.iter().flat_map(|(_, grant)| grant.own_keys(host));
         for keys in own.collect::<Vec<Keys>>().iter().chain(&keys_of(host)) {
             etcd.remove_keys(keys).await?;

@@ -41,7 +41,7 @@ const TROUBLE: Duration = Duration::from_millis(100);
 
 /// The join service, which listens.
 #[derive(Debug)]
-pub(in crate::world) struct Service {
+pub(in crate::world) struct Gate {
     listener: TcpListener,
     state: Arc<State>,
 }
@@ -63,9 +63,9 @@ impl std::fmt::Debug for State {
     }
 }
 
-impl Service {
+impl Gate {
     /// Listens at this address; port 0 is a free one. The address is remembered for tokens.
-    pub(in crate::world) async fn listen(authority: Authority, etcd: Etcd, url: &str) -> Result<Service, TrustError> {
+    pub(in crate::world) async fn listen(authority: Authority, etcd: Etcd, url: &str) -> Result<Gate, TrustError> {
         if !check(url)? {
             return Err(EtcdError::Plain(url.to_owned()).into());
         }
@@ -82,13 +82,13 @@ impl Service {
         let shown = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         authority.keep_service(&format!("https://{shown}:{port}"))?;
         let state = State { authority, etcd, names: vec![host], key: KeyPair::generate()?, turn: Mutex::default() };
-        Ok(Service { listener, state: Arc::new(state) })
+        Ok(Gate { listener, state: Arc::new(state) })
     }
 }
 
 /// Lets hosts in. Never ends.
-pub(in crate::world) async fn serve(service: Service) {
-    let Service { listener, state } = service;
+pub(in crate::world) async fn serve(gate: Gate) {
+    let Gate { listener, state } = gate;
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
