@@ -41,8 +41,13 @@ pub(crate) fn files_graph(dir: &Path, count: usize) -> GraphConfig {
     g.finish().expect("the graph is right")
 }
 
+/// This program again.
+pub(crate) fn again() -> Command {
+    Command::new(std::env::current_exe().expect("we have a name"))
+}
+
 pub(crate) fn child(what: &str, dir: &Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("we have a name"));
+    let mut command = again();
     command.args(["child", what]).arg(dir).stdout(Stdio::piped());
     command
 }

@@ -1,13 +1,24 @@
 //! What the engine costs, row by row: `cargo bench -p mgmt --bench engine`, or with the beginning of a row's name to run it alone.
 
 mod asked;
+#[cfg(feature = "etcd")]
+#[path = "../../tests/etcd/authority.rs"]
+mod authority;
+#[cfg(feature = "etcd")]
+#[path = "../../tests/etcd/crowd.rs"]
+mod crowd;
 mod files;
+#[cfg(feature = "etcd")]
+mod hosts;
 mod idle;
 mod kit;
 mod many;
 mod noops;
 mod packages;
 mod repair;
+#[cfg(feature = "etcd")]
+#[path = "../../tests/etcd/server.rs"]
+mod server;
 mod watched;
 
 use std::path::Path;
@@ -17,6 +28,10 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["child", "noops", shape, count] => {
             return kit::runtime().block_on(noops::noops_once(shape, count.parse().expect("a number")));
+        }
+        #[cfg(feature = "etcd")]
+        ["child", "hosts", count, apart] => {
+            return kit::runtime().block_on(hosts::as_child(count.parse().expect("a number"), *apart == "apart"));
         }
         ["child", "many", dir] => return kit::runtime().block_on(many::as_child(Path::new(dir))),
         ["child", "keep", dir] => return kit::runtime().block_on(repair::keep(Path::new(dir))),
@@ -72,5 +87,11 @@ fn main() {
     }
     if wanted("start") {
         files::start();
+    }
+    #[cfg(feature = "etcd")]
+    for (row, count, apart) in [("hosts 50", 50, false), ("hosts 1000", 1000, false), ("hosts apart", 1000, true)] {
+        if wanted(row) {
+            hosts::hosts(count, apart);
+        }
     }
 }

@@ -1,16 +1,19 @@
-//! The command `cluster`: shows the hosts of the world.
+//! The command `cluster`: shows the hosts of the world, and changes what they are to it.
 
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use crate::cli::exit::PENDING;
 use crate::cli::help;
+use crate::cli::membership::change;
 use crate::cli::report::CommandError;
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
+use crate::cli::world::ttl;
 use crate::gapi::{Cluster, ClusterStatus, DeployError};
 use crate::id::{Palette, Role, in_json, in_one_line};
 use crate::resource::{ClusterHost, HostState, WorldError};
@@ -26,13 +29,90 @@ pub enum ClusterCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Show or change how many hosts run a server of etcd
+    #[command(defer(help::cluster_size))]
+    Size {
+        /// How many there should be; they come and go one after the other
+        #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+        servers: Option<u16>,
+        /// Print JSON
+        #[arg(long, conflicts_with = "servers")]
+        json: bool,
+    },
+    /// Make the authority of a new cluster below the prefix: this host lets the others in
+    #[command(defer(help::cluster_init))]
+    Init {
+        /// How long the certificates of hosts hold, which are renewed at half of it; default: 7 days
+        #[arg(long, value_name = "SECONDS", value_parser = ttl)]
+        certificate_life: Option<Duration>,
+    },
+    /// Print a token with which one host joins: `mgmt run --join TOKEN`
+    #[command(defer(help::cluster_token))]
+    Token(TokenOptions),
+    /// Show the hosts that have joined, living or not
+    #[command(defer(help::cluster_hosts))]
+    Hosts {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Permit a host to deploy
+    #[command(defer(help::cluster_allow))]
+    Allow {
+        /// The host.
+        host: String,
+        /// What it may do.
+        right: Right,
+    },
+    /// Permit a host no longer to deploy
+    #[command(defer(help::cluster_allow))]
+    Forbid {
+        /// The host.
+        host: String,
+        /// What it may not do.
+        right: Right,
+    },
+    /// Refuse the certificates of a host, and remove all its keys
+    #[command(defer(help::cluster_forget))]
+    Forget {
+        /// The host.
+        host: String,
+    },
+}
+
+/// What a host may be permitted to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Right {
+    /// To publish deploys.
+    Deploy,
+}
+
+/// What a join token lets a host do.
+#[derive(Clone, Debug, Default, Args)]
+pub struct TokenOptions {
+    /// How long the token can be used; default: an hour
+    #[arg(long, value_name = "SECONDS", value_parser = ttl)]
+    pub ttl: Option<Duration>,
+    /// The host may run a server of etcd: it is trusted with all data, and with who is let in
+    #[arg(long)]
+    pub server: bool,
+    /// The host may deploy; its graph then decides what runs on all that follow deploys
+    #[arg(long)]
+    pub may_deploy: bool,
+    /// What the token is for: shown in the log when a host joins with it
+    #[arg(long = "for", value_name = "TEXT")]
+    pub purpose: Option<String>,
 }
 
 impl ClusterCommand {
     /// Whether what is printed is JSON.
     pub(crate) fn is_json(&self) -> bool {
-        let ClusterCommand::Status { json } = self;
-        *json
+        match self {
+            ClusterCommand::Status { json } | ClusterCommand::Hosts { json } | ClusterCommand::Size { json, .. } => {
+                *json
+            }
+            _ => false,
+        }
     }
 }
 
@@ -44,15 +124,25 @@ impl From<WorldError> for CommandError {
 
 /// Executes the command.
 pub(crate) async fn cluster(session: &Session, what: &ClusterCommand) -> Result<ExitCode, CommandError> {
-    let ClusterCommand::Status { json } = what;
     let mut ladder = Ladder::new()?;
-    let world = session.options.world.world()?.or_else(|| session.world.clone()).ok_or(DeployError::NoWorld)?;
-    let host = session.options.hostname.clone().unwrap_or_else(hostname);
-    let cluster = Cluster::new(&world, &host);
-    let status = tokio::select! {
-        status = cluster.status() => status?,
-        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    let work = async {
+        match what {
+            ClusterCommand::Status { json } => {
+                let world = session.world()?.ok_or(DeployError::NoWorld)?;
+                let host = session.options.hostname.clone().unwrap_or_else(hostname);
+                status(session, *json, &Cluster::new(&world, &host)).await
+            }
+            _ => print(&change(session, what).await?).map(|()| ExitCode::SUCCESS),
+        }
     };
+    tokio::select! {
+        done = work => done,
+        signal = ladder.first() => Err(CommandError::Interrupted(signal)),
+    }
+}
+
+async fn status(session: &Session, json: bool, cluster: &Cluster) -> Result<ExitCode, CommandError> {
+    let status = cluster.status().await?;
     let text = match json {
         true => as_json(&status)?,
         false if session.options.quiet => String::new(),

@@ -158,7 +158,7 @@ pub(crate) async fn deploy(
 }
 
 fn deploys(session: &Session) -> Result<Deploys, CommandError> {
-    let world = session.options.world.world()?.or_else(|| session.world.clone()).ok_or(DeployError::NoWorld)?;
+    let world = session.world()?.ok_or(DeployError::NoWorld)?;
     let host = session.options.hostname.clone().unwrap_or_else(hostname);
     Ok(Deploys::new(&world, &host))
 }

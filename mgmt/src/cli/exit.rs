@@ -138,6 +138,14 @@ pub(crate) const OF_CLUSTER: &[Meaning] = &[
     ENDED,
 ];
 
+pub(crate) const OF_MEMBERS: &[Meaning] = &[
+    ("0", "It was done, or shown."),
+    ("1", "Wrong options, this host may not do it, no host runs a server, or none answers."),
+    CLOSED,
+    STOPPED,
+    ENDED,
+];
+
 pub(crate) const OF_GRAPH: &[Meaning] = &[
     ("0", "The graph was printed or drawn."),
     ("1", "Wrong options or graph, or the file can't be written."),
@@ -217,7 +225,10 @@ mod tests {
 
     #[test]
     fn a_table_of_codes_is_aligned_and_narrow() {
-        let all = [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_CLUSTER, OF_GRAPH, OF_SCHEMA, OF_ASKING, OF_PRINTED];
+        let all = [
+            ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_CLUSTER, OF_MEMBERS, OF_GRAPH, OF_SCHEMA, OF_ASKING,
+            OF_PRINTED,
+        ];
         for meanings in all {
             let table = table(meanings);
             assert!(table.lines().all(|line| line.len() <= WIDTH && line.starts_with("  ")), "{table}");

@@ -61,10 +61,10 @@ pub(crate) fn graph(command: Command) -> Command {
 }
 
 /// The options of a run that the deploys of a world need.
-const OF_WORLD: &[&str] = &["hostname", "seeds", "tls_ca", "tls_cert", "tls_key"];
+const OF_WORLD: &[&str] = &["prefix", "hostname", "seeds", "tls_ca", "tls_cert", "tls_key"];
 
 pub(crate) fn deploy(command: Command) -> Command {
-    let command = only(command, &[OF_WORLD, SOURCE, &["prefix", "noop"]]);
+    let command = only(command, &[OF_WORLD, SOURCE, &["noop"]]);
     let examples = [
         ("-m 'new certificates'", "publish the graph, with the files that it reads"),
         ("--noop", "show what would be published"),
@@ -93,7 +93,42 @@ pub(crate) fn deploy_revert(command: Command) -> Command {
 }
 
 pub(crate) fn cluster(command: Command) -> Command {
-    extended(only(command, &[OF_WORLD]), &[("status", "show which hosts have converged")], exit::OF_CLUSTER)
+    let examples = [
+        ("status", "show which hosts have converged"),
+        ("init", "begin a cluster on this host"),
+        ("token", "let another host in"),
+        ("forget web3", "let a host in no longer"),
+    ];
+    extended(only(command, &[OF_WORLD]), &examples, exit::OF_CLUSTER)
+}
+
+pub(crate) fn cluster_init(command: Command) -> Command {
+    let examples = [
+        ("", "make the authority of a cluster"),
+        ("--certificate-life 24h", "let hosts that are away for half a day need nothing, and no longer"),
+    ];
+    extended(only(command, &[OF_ASKING]), &examples, exit::OF_MEMBERS)
+}
+
+pub(crate) fn cluster_token(command: Command) -> Command {
+    let examples = [
+        ("", "let one host in that uses the servers"),
+        ("--server --ttl 10m", "let one in that may be a server, within ten minutes"),
+    ];
+    extended(only(command, &[OF_ASKING, &["join_url"]]), &examples, exit::OF_MEMBERS)
+}
+
+pub(crate) fn cluster_hosts(command: Command) -> Command {
+    extended(only(command, &[OF_ASKING]), &[("", "show which hosts are let in")], exit::OF_MEMBERS)
+}
+
+pub(crate) fn cluster_allow(command: Command) -> Command {
+    extended(only(command, &[OF_ASKING]), &[("desk deploy", "for the host desk")], exit::OF_MEMBERS)
+}
+
+pub(crate) fn cluster_forget(command: Command) -> Command {
+    let examples = [("web3", "refuse the host web3, and remove what it has exported")];
+    extended(only(command, &[OF_ASKING]), &examples, exit::OF_MEMBERS)
 }
 
 pub(crate) fn cluster_status(command: Command) -> Command {
@@ -103,6 +138,15 @@ pub(crate) fn cluster_status(command: Command) -> Command {
         ("-q && echo all", "go on if all have converged"),
     ];
     extended(only(command, &[OF_WORLD]), &examples, exit::OF_CLUSTER)
+}
+
+pub(crate) fn cluster_size(command: Command) -> Command {
+    let examples = [
+        ("", "show which hosts run a server of etcd, and which are ready to"),
+        ("3", "let three hosts run one"),
+        ("--json | jq -r '.ready[]'", "list those that are ready"),
+    ];
+    extended(only(command, &[OF_WORLD]), &examples, exit::OF_MEMBERS)
 }
 
 /// The commands that take names of resources.

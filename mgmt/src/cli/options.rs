@@ -191,7 +191,7 @@ pub enum Command {
     /// Publish the graph, for all hosts that run with --deploy
     #[command(defer(help::deploy))]
     Deploy(Box<DeployOptions>),
-    /// Show the hosts of the world
+    /// Show the hosts of the world, make a cluster, and let hosts in
     #[command(defer(help::cluster))]
     Cluster {
         /// What to show.

@@ -35,6 +35,14 @@ pub struct ServerOptions {
     /// The program of etcd, 3.4 or later; default: etcd, from PATH
     #[arg(long, global = true, value_name = "PATH")]
     pub etcd: Option<PathBuf>,
+    /// Join a cluster, with the word that `mgmt cluster token` has printed there, or with @FILE that holds it. A host that
+    /// has joined needs it no more
+    #[arg(long, global = true, value_name = "TOKEN", env = "MGMT_JOIN", hide_env_values = true)]
+    pub join: Option<String>,
+    /// Where other hosts join, if this one has the authority: https://HOST:PORT; default: as `--client-urls`, with port
+    /// 2378
+    #[arg(long, global = true, value_name = "URL", env = "MGMT_JOIN_URL")]
+    pub join_url: Option<String>,
     /// Leave the servers at the end of the run, after another host has taken the place; default: keep the data for the
     /// next run
     #[arg(long, global = true)]
@@ -64,6 +72,53 @@ impl ServerOptions {
     }
 }
 
+/// Where the first server of a cluster listens for others if nothing is given.
+#[cfg(feature = "etcd")]
+const ALONE: &str = "https://127.0.0.1:2380";
+
+/// What the prefix and the options give a host of a cluster with an authority.
+#[cfg(feature = "etcd")]
+#[derive(Debug)]
+struct Trust {
+    /// The host has an authority or an identity, or will get one.
+    is_joined: bool,
+    /// It is the first server although no address is given.
+    begins: bool,
+    token: Option<String>,
+}
+
+#[cfg(feature = "etcd")]
+impl Trust {
+    fn of(options: &WorldOptions, prefix: &Path, is_noop: bool) -> Result<Trust, CommandError> {
+        let (servers, is_plain) = (&options.servers, options.is_plain());
+        let authority = crate::world::Authority::open(prefix)?;
+        let is_known = crate::world::Etcd::joined(prefix)?.is_some();
+        let token = servers.join.as_deref().filter(|token| !token.is_empty()).map(read_token).transpose()?;
+        if let (Some(_), true) = (&token, is_plain) {
+            let why = "`--join` leads to servers that are reached with certificates: leave out addresses with http://";
+            return Err(CommandError::Other(why.to_owned()));
+        }
+        if token.is_some() && is_noop && !is_known {
+            let why = "joining a cluster changes it, which `--noop` must not: join without it once";
+            return Err(CommandError::Other(why.to_owned()));
+        }
+        let begins = authority.is_some()
+            && !is_plain
+            && !servers.no_server
+            && options.tls_files()?.is_none()
+            && texts(&servers.server_urls).is_empty()
+            && texts(&options.seeds).is_empty();
+        let is_joined = !is_plain && (is_known || token.is_some() || (authority.is_some() && !is_noop));
+        Ok(Trust { is_joined, begins, token })
+    }
+}
+
+#[cfg(feature = "etcd")]
+fn read_token(option: &str) -> Result<String, CommandError> {
+    let Some(file) = option.strip_prefix('@') else { return Ok(option.to_owned()) };
+    std::fs::read_to_string(file).map_err(|error| CommandError::Other(format!("`--join @{file}`: {error}")))
+}
+
 /// The servers that a run uses, and the one that it runs itself, if it does.
 #[cfg(feature = "etcd")]
 #[derive(Debug)]
@@ -90,14 +145,25 @@ impl Servers {
         if let (false, false, Some(option)) = (servers.serves(), servers.no_server, servers.superfluous()) {
             return Err(CommandError::Other(format!("`{option}` is for a server of etcd: give `--server-urls` too")));
         }
-        let serves = servers.serves() && !is_noop;
-        if seeds.is_empty() && !serves {
+        let trust = Trust::of(options, prefix, is_noop)?;
+        let serves = !is_noop && (servers.serves() || trust.begins);
+        if seeds.is_empty() && !serves && !trust.is_joined {
             return Ok(None);
         }
         let mut managed = crate::world::Managed::new(prefix.join(crate::resource::ETCD_DIR), host).seeds(seeds);
+        if trust.is_joined {
+            managed = managed.trust(prefix);
+        }
+        if let Some(token) = trust.token {
+            managed = managed.join(token);
+        }
+        if let Some(url) = &servers.join_url {
+            managed = managed.join_url(url);
+        }
         if serves {
+            let urls = if trust.begins { vec![ALONE.to_owned()] } else { texts(&servers.server_urls) };
             managed = managed
-                .server_urls(texts(&servers.server_urls))
+                .server_urls(urls)
                 .client_urls(texts(&servers.client_urls))
                 .advertise_server_urls(texts(&servers.advertise_server_urls))
                 .advertise_client_urls(texts(&servers.advertise_client_urls));

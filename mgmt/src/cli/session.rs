@@ -85,7 +85,7 @@ impl Session {
         if let Some(running) = options.sema {
             builder = builder.running_max(running as usize);
         }
-        if let Some(world) = options.world.world()?.or_else(|| self.world.clone()) {
+        if let Some(world) = options.world.world(prefix)?.or_else(|| self.world.clone()) {
             builder = builder.world(world);
         }
         if let Some(ttl) = options.world.export_ttl {
@@ -98,6 +98,15 @@ impl Session {
             builder = builder.alive_ttl(ttl);
         }
         Ok(builder)
+    }
+
+    /// The world that the options name, that of the cluster which the host has joined, or that of the program.
+    ///
+    /// # Errors
+    /// It can't be used.
+    pub(crate) fn world(&self) -> Result<Option<Arc<dyn World>>, CommandError> {
+        let prefix = self.prefix(true)?;
+        Ok(self.options.world.world(prefix.path())?.or_else(|| self.world.clone()))
     }
 
     /// The working directory that the options select. With `looking`, no directory is made.

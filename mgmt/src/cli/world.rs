@@ -1,6 +1,6 @@
 //! The options of the world, the store through which hosts exchange resources.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ fn labels(text: &str) -> Result<Labels, String> {
     text.split(',').filter(|label| !label.is_empty()).map(label).collect::<Result<_, _>>().map(Labels)
 }
 
-fn ttl(text: &str) -> Result<Duration, String> {
+pub(crate) fn ttl(text: &str) -> Result<Duration, String> {
     let ttl = seconds(text)?;
     if ttl < Duration::from_secs(1) { Err(format!("`{text}` is too short: give a second or more")) } else { Ok(ttl) }
 }
@@ -75,11 +75,11 @@ const TLS_OPTIONS: [&str; 3] = ["--tls-ca", "--tls-cert", "--tls-key"];
 type Pem = [Vec<u8>; 3];
 
 impl WorldOptions {
-    /// The world that these options name; `None`: they name none.
+    /// The world that these options name, or that the host with this prefix has joined; `None`: there is none.
     ///
     /// # Errors
     /// An address or a file can't be used, or the program can't use etcd.
-    pub(crate) fn world(&self) -> Result<Option<Arc<dyn World>>, CommandError> {
+    pub(crate) fn world(&self, prefix: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
         let seeds: Vec<&str> = self.seeds.iter().flat_map(|seeds| &seeds.0).map(String::as_str).collect();
         let given = TLS_OPTIONS.iter().zip(self.tls()).find(|(_, file)| file.is_some());
         match given {
@@ -88,8 +88,15 @@ impl WorldOptions {
                     "`{given}` is for servers of etcd: name them with `--seeds`, or run one with `--server-urls`"
                 )));
             }
-            _ if seeds.is_empty() => return Ok(None),
-            _ => {}
+            Some(_) => {}
+            None => {
+                if let Some(world) = joined(&seeds, prefix)? {
+                    return Ok(Some(world));
+                }
+            }
+        }
+        if seeds.is_empty() {
+            return Ok(None);
         }
         let files = self.tls_files()?;
         let mut pem = Vec::new();
@@ -100,6 +107,14 @@ impl WorldOptions {
             }
         }
         etcd(&seeds, Pem::try_from(pem).ok()).map(Some)
+    }
+
+    /// Whether an address is given that is not encrypted. That is another world than one with certificates.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn is_plain(&self) -> bool {
+        let servers = &self.servers;
+        let all = [&self.seeds, &servers.server_urls, &servers.client_urls];
+        all.into_iter().flatten().flat_map(|seeds| &seeds.0).any(|url| url.starts_with("http://"))
     }
 
     fn tls(&self) -> [&Option<PathBuf>; 3] {
@@ -124,6 +139,24 @@ impl WorldOptions {
             _ => Ok(None),
         }
     }
+}
+
+/// The world of the cluster that the host with this prefix has joined.
+#[cfg(feature = "etcd")]
+fn joined(seeds: &[&str], prefix: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
+    // What is not encrypted was named in so many words: it is another one.
+    if seeds.iter().any(|seed| seed.starts_with("http://")) {
+        return Ok(None);
+    }
+    let Some(world) = crate::world::Etcd::joined(prefix)? else { return Ok(None) };
+    let world = if seeds.is_empty() { world } else { world.at(seeds.iter().copied()) };
+    let wrong = |error: std::io::Error| CommandError::Other(error.to_string());
+    Ok(Some(Arc::new(world.checked().map_err(wrong)?)))
+}
+
+#[cfg(not(feature = "etcd"))]
+fn joined(_: &[&str], _: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
+    Ok(None)
 }
 
 #[cfg(feature = "etcd")]
@@ -171,10 +204,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let problem = |options: WorldOptions| options.world().unwrap_err().to_string();
+        let nowhere = Path::new("/nonexistent/prefix");
+        let problem = |options: WorldOptions| options.world(nowhere).unwrap_err().to_string();
         let file = Some(PathBuf::from("/nonexistent/file"));
         let https = vec![Seeds(vec!["https://a:1".to_owned()])];
-        assert!(WorldOptions::default().world().unwrap().is_none());
+        assert!(WorldOptions::default().world(nowhere).unwrap().is_none());
         assert!(problem(WorldOptions { tls_key: file.clone(), ..WorldOptions::default() }).contains("`--seeds`"));
         let one = WorldOptions { seeds: https.clone(), tls_cert: file.clone(), ..WorldOptions::default() };
         assert!(problem(one).contains("`--tls-cert` needs `--tls-ca`"));

@@ -88,9 +88,9 @@ pub use hosts::{
     WorldWatching, WorldWrite,
 };
 pub(crate) use hosts::{
-    Attempts, Candidate, Followed, Following, READ_MAX, SCHEDULE_TTL, SCHEDULE_TTL_MIN, Schedule, Scheduling, Seat,
-    Terms, VALUE_BYTES_MAX, Why, alive_key, all_hosts, candidate_key, chosen_key, cluster_hosts, cluster_keys,
-    host_of_value, living, of_text, schedule_keys, state_key, value_key, values_of,
+    Attempts, Candidate, Fed, Feed, Followed, Following, READ_MAX, SCHEDULE_TTL, SCHEDULE_TTL_MIN, Schedule,
+    Scheduling, Seat, Terms, VALUE_BYTES_MAX, Why, alive_key, all_hosts, candidate_key, chosen_key, cluster_hosts,
+    cluster_keys, host_of_value, living, of_text, part_of, schedule_keys, state_key, value_key, values_of,
 };
 pub use inquiry::{Asking, Inquiry};
 pub use keys::{Package, SessionUnit, Ships, Unit};
@@ -110,9 +110,9 @@ pub use origin::{Offerer, Origin, Reason, Span};
 pub use output::{
     FieldValue, Join, NodeRef, NodeSort, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire,
 };
-#[cfg(all(feature = "cli", feature = "etcd"))]
-pub(crate) use owned::ETCD_DIR;
 pub(crate) use owned::{CONTROL_SOCKET, DEPLOYS_DIR, is_engines};
+#[cfg(feature = "etcd")]
+pub(crate) use owned::{ETCD_DIR, TRUST_DIR};
 pub use owned::{OwnState, OwnedPaths};
 pub use path_list::PathList;
 pub use prepare::PrepareCx;

@@ -20,11 +20,14 @@ pub(crate) const DEPLOYS_DIR: &str = "deploys";
 /// The name of the directory of the server of etcd that a host runs, and of what it remembers of other servers.
 pub(crate) const ETCD_DIR: &str = "etcd";
 
+/// The name of the directory with the authority of a cluster, and with the key and the certificates of a host.
+pub(crate) const TRUST_DIR: &str = "trust";
+
 /// Whether what has this name in the engine's working directory belongs to the engine: the private directories of
 /// resources, their records, the journal (also a new and a corrupt one), its lock, the control socket, the deploys
-/// that it has received, and its server of etcd. A graph may have other files beside them.
+/// that it has received, its server of etcd, and its certificates. A graph may have other files beside them.
 fn is_own_name(name: &OsStr) -> bool {
-    ["pgraph", RECORDS, CONTROL_SOCKET, DEPLOYS_DIR, ETCD_DIR].map(OsStr::new).contains(&name)
+    ["pgraph", RECORDS, CONTROL_SOCKET, DEPLOYS_DIR, ETCD_DIR, TRUST_DIR].map(OsStr::new).contains(&name)
         || name.as_encoded_bytes().starts_with(b"journal.")
 }
 

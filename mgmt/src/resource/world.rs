@@ -123,6 +123,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The state after these changes, unless it has them already.
+    pub(crate) fn follow(&mut self, changes: Changes) {
+        if changes.revision > self.revision {
+            self.apply(changes);
+        }
+    }
+
     /// The state after these changes.
     pub fn apply(&mut self, changes: Changes) {
         self.revision = changes.revision;

@@ -1,4 +1,5 @@
-//! Tables of the kernel that can be waited for: it reports each change of `/proc/swaps`.
+//! Tables of the kernel: those that can be waited for, since it reports each change (`/proc/swaps`), and how their
+//! fields are written.
 
 use std::fs::File;
 use std::io;
@@ -42,4 +43,24 @@ impl Table {
             }
         }
     }
+}
+
+/// Decodes a field of a table, in which blanks and some other characters are a backslash and three octal digits: those of
+/// the kernel about mounts, and fstab(5).
+pub fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        match rest {
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] => {
+                plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = tail;
+            }
+            _ => {
+                plain.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    plain
 }

@@ -10,9 +10,13 @@ mod leases;
 mod managed;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "etcd")]
+mod trust;
 
 pub use embedded::Embedded;
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdError};
 #[cfg(feature = "etcd")]
-pub use managed::{Managed, ManagedError, ManagedEtcd};
+pub use managed::{Managed, ManagedError, ManagedEtcd, ServerCount};
+#[cfg(feature = "etcd")]
+pub use trust::{Authority, Invitation, JoinedHost, Membership, NewAuthority, TrustError};

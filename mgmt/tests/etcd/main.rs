@@ -3,6 +3,8 @@
 mod authority;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod cluster;
+mod costs;
+mod crowd;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod deploys;
 #[cfg(all(feature = "cli", feature = "yaml"))]

@@ -1,6 +1,8 @@
 //! Hosts that run an etcd themselves.
 
+use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -65,8 +67,8 @@ async fn the_first_server_keeps_its_data_and_its_ports_over_a_restart_and_its_de
     let last = host(dir.path(), "web1").start().await.unwrap();
     assert_eq!(get(&last.world(), "/mgmt/x").await.as_deref(), Some("two"));
     // Its log is for its owner.
-    let log = std::fs::metadata(dir.path().join("web1/log")).unwrap();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&log.permissions()) & 0o777, 0o600);
+    let log = fs::metadata(dir.path().join("web1/log")).unwrap();
+    assert_eq!(log.permissions().mode() & 0o777, 0o600);
     // With data it does not move to other addresses.
     last.stop().await;
     let moved = host(dir.path(), "web1").server_urls(["http://127.0.0.1:1"]).start().await.unwrap_err().to_string();
@@ -83,8 +85,16 @@ async fn a_server_that_does_not_come_up_is_an_error_with_its_last_lines() {
     assert!(error.contains("etcd has ended (exit code 1)") && error.contains("address already in use"), "{error}");
     // Nothing of it is in the way of the next try.
     drop(host(dir.path(), "web1").start().await.unwrap());
-    let short = host(dir.path(), "web2").start_max(Duration::ZERO).start().await.unwrap_err().to_string();
-    assert!(short.contains("etcd did not answer within 0ns"), "{short}");
+    let silent = dir.path().join("silent");
+    fs::write(
+        &silent,
+        "#!/bin/sh\n[ \"$1\" != --version ] || exec echo 'etcd Version: 3.5.0'\necho begins\nexec sleep 60\n",
+    )
+    .unwrap();
+    fs::set_permissions(&silent, PermissionsExt::from_mode(0o755)).unwrap();
+    let late = host(dir.path(), "web2").program(silent).start_max(Duration::from_secs(1));
+    let late = late.start().await.unwrap_err().to_string();
+    assert!(late.contains("etcd did not answer within 1s") && late.contains("begins"), "{late}");
 }
 
 #[tokio::test]

@@ -117,6 +117,35 @@ fn a_run_that_is_killed_leaves_no_server_and_the_next_one_has_its_data_and_ports
 }
 
 #[test]
+#[ignore = "needs the program etcd"]
+fn a_command_shows_the_servers_and_sets_how_many_there_should_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = start(dir.path());
+    let servers = remembered(dir.path(), &Json::Null)["servers"].clone();
+    let seed = servers[0].as_str().unwrap().to_owned();
+    let size = |options: &[&str]| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        program.args(["cluster", "size", "--seeds", &seed]).args(options).env_remove("MGMT_SEEDS");
+        let output = program.output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let began = Instant::now();
+    // Its record follows a moment after its start.
+    while size(&[]).0 != Some(0) {
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", size(&[]));
+    }
+    assert_eq!(size(&[]).1, "servers: 1 of 5: web1\n");
+    let (code, out, err) = size(&["3"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert_eq!(out, "servers: 1 now, and 3 in the end, which are more than the 1 host that can be one now\n");
+    let shown: Json = serde_json::from_str(&size(&["--json"]).1).unwrap();
+    assert_eq!(shown, serde_json::json!({"ideal": 3, "serving": ["web1"], "ready": []}));
+    assert_eq!(size(&["0"]).0, Some(1));
+    drop(run);
+}
+
+#[test]
 fn servers_that_are_not_safe_or_can_t_run_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     for (options, why) in [

@@ -8,7 +8,7 @@ use crate::graph::{
     Carried, ContentId, ContentRef, Deploy, DeployId, DeployState, GraphData, Head, Listed, PART_BYTES, RecordError,
     Rollout, Stage, data_key, head_key, part_count, record_key, rollout_key, target,
 };
-use crate::resource::{Keys, Member, Revision, World};
+use crate::resource::{Keys, Member, Revision, Snapshot, World};
 
 /// The most bytes, and the most parts, that one question asks for.
 const QUESTION_BYTES_MAX: usize = 2 * PART_BYTES;
@@ -46,6 +46,25 @@ pub(super) struct Wanted {
     pub(super) revision: Revision,
 }
 
+impl Wanted {
+    /// What this host must have, as the world has it.
+    pub(super) fn of(snapshot: &Snapshot, host: &str) -> Result<Wanted, DeployError> {
+        let entry = |key: String| snapshot.entries.get(&key);
+        let head = entry(head_key()).map(|entry| Head::read(&entry.value).ok_or(DeployError::NoHead)).transpose()?;
+        let (mut rollout, mut problem) = (None, None);
+        if let Some(entry) = entry(rollout_key()) {
+            match Rollout::read(&entry.value) {
+                Ok(read) => rollout = Some((entry.written, read)),
+                Err(error) => problem = Some(error.to_string()),
+            }
+        }
+        let of = rollout.as_ref().map(|(_, rollout)| rollout);
+        let target = target(head.as_ref(), of, host).cloned();
+        let running = rollout.filter(|(_, rollout)| rollout.stage == Stage::Running).map(|(written, _)| written);
+        Ok(Wanted { target, running, problem, revision: snapshot.revision })
+    }
+}
+
 /// The keys of parts that one question asks for.
 fn question<'a>(parts: impl Iterator<Item = &'a (ContentId, usize)>) -> Vec<Keys> {
     parts.map(|(content, part)| Keys::One(data_key(content, *part))).collect()
@@ -68,20 +87,7 @@ impl Deploys {
 
     /// What this host must have.
     pub(super) async fn wanted(&self) -> Result<Wanted, DeployError> {
-        let snapshot = self.member.get(DeployState::rollout_keys()).await?;
-        let entry = |key: String| snapshot.entries.get(&key);
-        let head = entry(head_key()).map(|entry| Head::read(&entry.value).ok_or(DeployError::NoHead)).transpose()?;
-        let (mut rollout, mut problem) = (None, None);
-        if let Some(entry) = entry(rollout_key()) {
-            match Rollout::read(&entry.value) {
-                Ok(read) => rollout = Some((entry.written, read)),
-                Err(error) => problem = Some(error.to_string()),
-            }
-        }
-        let of = rollout.as_ref().map(|(_, rollout)| rollout);
-        let target = target(head.as_ref(), of, self.member.host()).cloned();
-        let running = rollout.filter(|(_, rollout)| rollout.stage == Stage::Running).map(|(written, _)| written);
-        Ok(Wanted { target, running, problem, revision: snapshot.revision })
+        Wanted::of(&self.member.get(DeployState::rollout_keys()).await?, self.member.host())
     }
 
     /// The deploy in the list whose ID begins like this.

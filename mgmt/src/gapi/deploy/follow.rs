@@ -1,17 +1,17 @@
 //! Follows the deploy that a host must have, for as long as an engine runs.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use crate::gapi::deploy::error::DeployError;
+use crate::gapi::deploy::fetch::Wanted;
 use crate::gapi::deploy::load::{LoadError, Loaded, Loader};
 use crate::gapi::deploy::moving::Running;
 use crate::gapi::hosts::WorldView;
 use crate::graph::{ContentId, DeployState, Head};
 use crate::id::{in_one_line, shortened};
-use crate::resource::{Attempts, RefusedDeploy, Revision, Why, WorldEvent};
+use crate::resource::{Attempts, Fed, Feed, Followed, Following, RefusedDeploy, Revision, Snapshot, Why};
 
 /// Another deploy, or why there is none.
 pub(super) type News = Result<Loaded, String>;
@@ -30,13 +30,6 @@ pub(super) struct Follower {
     pub(super) view: WorldView,
 }
 
-/// Why a watch ended.
-pub(super) enum Ended {
-    Changed,
-    /// Changes may have been missed, for this reason.
-    Lost(String),
-}
-
 /// Other hosts see that this deploy can't run here.
 pub(super) fn note_refused(view: &WorldView, head: &Head, why: &str) {
     let (mut refused, why) = (RefusedDeploy::default(), shortened(&in_one_line(why), WHY_CHARS_MAX));
@@ -45,50 +38,54 @@ pub(super) fn note_refused(view: &WorldView, head: &Head, why: &str) {
 }
 
 impl Loader {
-    /// Waits until this host may have to have another deploy than at that revision.
-    pub(super) async fn changed(&self, after: Revision) -> Ended {
-        let mut watch = self.deploys.member.watch(DeployState::rollout_keys(), after);
-        match poll_fn(|cx| watch.as_mut().poll_next(cx)).await {
-            Some(WorldEvent::Changed(_)) => Ended::Changed,
-            Some(WorldEvent::Lost(why)) => Ended::Lost(why),
-            None => Ended::Lost("the watch has ended".to_owned()),
-        }
+    /// Waits until this host may have to have another deploy than at that revision. False: changes may have been missed.
+    pub(super) async fn changed(&self, after: Revision) -> bool {
+        let member = Arc::clone(&self.deploys.member);
+        let mut feed = Feed::new(member, DeployState::rollout_keys(), Attempts::unreported());
+        feed.resume(after);
+        !matches!(feed.next().await, Fed::Failed(_))
     }
 }
 
 impl Follower {
     /// Runs for ever. A world that is away is asked again until it answers.
     pub(super) async fn run(mut self) {
-        let (mut attempts, mut is_gone, mut problem) = (Attempts::new("following deploys"), false, None);
+        let (member, keys) = (Arc::clone(&self.loader.deploys.member), DeployState::rollout_keys());
+        let mut following = Following::new(member, keys, Attempts::new("following deploys"));
+        let mut attempts = Attempts::new("making a deploy ready");
+        let (mut is_gone, mut problem) = (false, None);
         loop {
-            let why = match self.loader.deploys.wanted().await {
-                Ok(wanted) => {
-                    let is_missing = wanted.target.is_none();
-                    if is_missing && !std::mem::replace(&mut is_gone, is_missing) {
-                        tracing::warn!(target: "mgmt", "the world has no deploy: the last one stays in force here");
-                    }
-                    is_gone = is_missing;
-                    if let Some(why) = wanted.problem.as_ref().filter(|_| problem != wanted.problem) {
-                        tracing::error!(target: "mgmt", "a deploy in waves does not count here: {why}");
-                    }
-                    problem = wanted.problem;
-                    self.note_running(wanted.running);
-                    match self.take(wanted.target.as_ref()).await {
-                        Ok(true) => {
-                            attempts.succeeded();
-                            match self.loader.changed(wanted.revision).await {
-                                Ended::Changed => continue,
-                                Ended::Lost(why) => Why::Shared(why),
-                            }
-                        }
-                        Ok(false) => continue,
-                        Err(why) => why,
-                    }
+            if let Followed::Failed(pause) = following.next().await {
+                tokio::time::sleep(pause).await;
+                continue;
+            }
+            // A deploy that can't be loaded now is loaded later, unless another one has come meanwhile.
+            while let Err(why) = self.look(following.state(), &mut is_gone, &mut problem).await {
+                let pause = attempts.failed(&why);
+                match tokio::time::timeout(pause, following.next()).await {
+                    Ok(Followed::Changed) | Err(_) => {}
+                    Ok(Followed::Failed(pause)) => tokio::time::sleep(pause).await,
                 }
-                Err(error) => Why::from(&error),
-            };
-            tokio::time::sleep(attempts.failed(&why)).await;
+            }
+            attempts.succeeded();
         }
+    }
+
+    /// Makes the deploy ready that this host must have.
+    async fn look(&mut self, state: &Snapshot, is_gone: &mut bool, problem: &mut Option<String>) -> Result<(), Why> {
+        let host = self.loader.deploys.member.host();
+        let wanted = Wanted::of(state, host).map_err(|error| Why::from(&error))?;
+        let is_missing = wanted.target.is_none();
+        if is_missing && !std::mem::replace(is_gone, is_missing) {
+            tracing::warn!(target: "mgmt", "the world has no deploy: the last one stays in force here");
+        }
+        *is_gone = is_missing;
+        if let Some(why) = wanted.problem.as_ref().filter(|_| *problem != wanted.problem) {
+            tracing::error!(target: "mgmt", "a deploy in waves does not count here: {why}");
+        }
+        *problem = wanted.problem;
+        self.note_running(wanted.running);
+        self.take(wanted.target.as_ref()).await
     }
 
     fn note_running(&self, written: Option<Revision>) {
@@ -101,9 +98,9 @@ impl Follower {
         });
     }
 
-    /// Makes the deploy ready. False: this host must have another one by now.
-    async fn take(&mut self, head: Option<&Head>) -> Result<bool, Why> {
-        let Some(head) = head.filter(|head| self.seen != Some(head.sha256)) else { return Ok(true) };
+    /// Makes the deploy ready. One that this host no longer must have by then is left out: the change comes.
+    async fn take(&mut self, head: Option<&Head>) -> Result<(), Why> {
+        let Some(head) = head.filter(|head| self.seen != Some(head.sha256)) else { return Ok(()) };
         let news = match self.loader.load(head, true).await {
             Ok(loaded) => Ok(loaded),
             Err(LoadError::Later(why)) => return Err(why),
@@ -111,7 +108,7 @@ impl Follower {
                 // What was fetched may have been removed meanwhile, because newer deploys are there.
                 let now = self.loader.deploys.wanted().await.map_err(|error: DeployError| Why::from(&error))?;
                 if now.target.as_ref() != Some(head) {
-                    return Ok(false);
+                    return Ok(());
                 }
                 note_refused(&self.view, head, &why);
                 Err(why)
@@ -119,6 +116,6 @@ impl Follower {
         };
         self.seen = Some(head.sha256);
         self.news.send_replace(Some(Arc::new(news)));
-        Ok(true)
+        Ok(())
     }
 }

@@ -281,7 +281,7 @@ impl Deploys {
             Some(rollout) => _ = writes.insert(rollout_key(), Write::Put(rollout.bytes().into(), None)),
             None => {
                 writes.insert(head_key(), Write::Put(head.bytes().into(), None));
-                writes.insert(rollout_key(), Write::Remove);
+                writes.extend(state.rollout.as_ref().map(|_| (rollout_key(), Write::Remove)));
             }
         }
         let conditions = vec![unfinished.condition.clone(), state.same_head(), state.same_rollout()];

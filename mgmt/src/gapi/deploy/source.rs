@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::gapi::contract::{Begun, Gapi, GapiData, GapiError};
 use crate::gapi::deploy::error::DeployError;
 use crate::gapi::deploy::fetch::Deploys;
-use crate::gapi::deploy::follow::{Ended, Follower, News, note_refused};
+use crate::gapi::deploy::follow::{Follower, News, note_refused};
 use crate::gapi::deploy::load::{LoadError, Loaded, Loader};
 use crate::gapi::deploy::moving::move_rollouts;
 use crate::gapi::deploy::store::{Documents, Store};
@@ -122,8 +122,8 @@ impl Following {
                         tracing::info!(target: "mgmt", "there is no deploy yet: waiting for the first one");
                     }
                     match self.loader.changed(revision).await {
-                        Ended::Changed => continue,
-                        Ended::Lost(why) => Why::Shared(why),
+                        true => continue,
+                        false => Why::Shared("changes of it may have been missed".to_owned()),
                     }
                 }
                 Found::Unread(why) => why,

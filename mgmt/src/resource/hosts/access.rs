@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::resource::hosts::attempts::Attempts;
-use crate::resource::hosts::follow::{Followed, Following};
+use crate::resource::hosts::follow::{Fed, Feed};
 use crate::resource::watch::{Watch, WatchEvent};
 use crate::resource::world::{Keys, Limits, Member, Revision, Snapshot, Transaction, WorldError};
 use crate::sys::clock::{sleep, within};
@@ -91,18 +91,14 @@ impl WorldWatching {
     /// growing pauses. It never fails: while the world can't be reached, the checks do, and they are made again when it
     /// can.
     pub fn watch(&self, keys: Vec<Keys>) -> Watch {
-        let state = Watching { following: self.follow(keys), is_ready: false, pause: None };
-        Watch::unfold(state, Watching::step)
-    }
-
-    fn follow(&self, keys: Vec<Keys>) -> Following {
-        Following::new(Arc::clone(&self.member), keys, Attempts::unreported())
+        let feed = Feed::new(Arc::clone(&self.member), keys, Attempts::unreported());
+        Watch::unfold(Watching { feed, is_ready: false, pause: None }, Watching::step)
     }
 }
 
 /// A watch of keys.
 struct Watching {
-    following: Following,
+    feed: Feed,
     is_ready: bool,
     /// How long to wait before the next attempt.
     pause: Option<Duration>,
@@ -112,9 +108,9 @@ impl Watching {
     async fn step(mut self) -> crate::resource::Result<(WatchEvent, Watching)> {
         if !self.is_ready {
             // Without an answer it is ready as well: it reports a change as soon as it listens.
-            match within(LISTEN_MAX, self.following.next()).await {
-                Some(Followed::Failed(pause)) => self.pause = Some(pause),
-                Some(Followed::Changed) | None => {}
+            match within(LISTEN_MAX, self.feed.next()).await {
+                Some(Fed::Failed(pause)) => self.pause = Some(pause),
+                Some(Fed::Snapshot(_) | Fed::Changes(_)) | None => {}
             }
             self.is_ready = true;
             return Ok((WatchEvent::Ready, self));
@@ -123,10 +119,10 @@ impl Watching {
             if let Some(pause) = self.pause.take() {
                 sleep(pause).await;
             }
-            let was_listening = self.following.is_listening();
-            match self.following.next().await {
-                Followed::Changed => return Ok((WatchEvent::Changed, self)),
-                Followed::Failed(pause) => {
+            let was_listening = self.feed.is_listening();
+            match self.feed.next().await {
+                Fed::Snapshot(_) | Fed::Changes(_) => return Ok((WatchEvent::Changed, self)),
+                Fed::Failed(pause) => {
                     self.pause = Some(pause);
                     if was_listening {
                         return Ok((WatchEvent::Changed, self));

@@ -13,6 +13,8 @@ pub(crate) const READ_MAX: Duration = Duration::from_secs(5);
 /// The first pause, and the longest one.
 const FIRST: Duration = Duration::from_millis(100);
 const LAST: Duration = Duration::from_secs(10);
+/// The time over which hosts that have lost their watches return.
+const LOST: Duration = Duration::from_millis(400);
 
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +68,11 @@ impl Attempts {
         Attempts { what: None, failed: 0, is_reported: false }
     }
 
+    /// Whether the last one has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed > 0
+    }
+
     pub(crate) fn succeeded(&mut self) {
         self.failed = 0;
         if std::mem::take(&mut self.is_reported)
@@ -86,8 +93,18 @@ impl Attempts {
         }
         let pause = FIRST.saturating_mul(1 << self.failed.min(10)).min(LAST);
         self.failed = self.failed.saturating_add(1);
-        // Without random numbers all wait for the same time, which only costs load.
-        let part = rng::number().unwrap_or(u64::MAX) % 1024;
-        pause / 2 + pause / 2 * u32::try_from(part).unwrap_or(0) / 1024
+        pause / 2 + part_of(pause / 2)
     }
+
+    /// The same after a watch was lost: most often because a server has gone, and then all hosts have lost theirs.
+    pub(crate) fn lost(&mut self, why: String) -> Duration {
+        self.failed(Why::Shared(why)) + part_of(LOST)
+    }
+}
+
+/// A random part of a time, so that hosts that would do something together do it one after the other.
+pub(crate) fn part_of(time: Duration) -> Duration {
+    // Without random numbers all wait for the same time, which only costs load.
+    let part = rng::number().unwrap_or(u64::MAX) % 1024;
+    time * u32::try_from(part).unwrap_or(0) / 1024
 }

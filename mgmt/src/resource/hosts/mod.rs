@@ -16,8 +16,8 @@ mod values;
 pub use access::{WorldRead, WorldWatching, WorldWrite};
 pub use alive::AliveHost;
 pub(crate) use alive::{alive_key, all_hosts, living};
-pub(crate) use attempts::{Attempts, READ_MAX, Why};
-pub(crate) use follow::{Followed, Following};
+pub(crate) use attempts::{Attempts, READ_MAX, Why, part_of};
+pub(crate) use follow::{Fed, Feed, Followed, Following};
 pub use schedule::PickOrder;
 pub(crate) use schedule::{
     Candidate, SCHEDULE_TTL, SCHEDULE_TTL_MIN, Schedule, Terms, candidate_key, chosen_key, schedule_keys,

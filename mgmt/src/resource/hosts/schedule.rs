@@ -91,6 +91,11 @@ impl Candidate {
     fn has(&self, labels: &BTreeMap<String, String>) -> bool {
         labels.iter().all(|(name, value)| self.labels.get(name) == Some(value))
     }
+
+    fn has_terms_of(&self, other: &Candidate) -> bool {
+        let Candidate { max, strategy, only, prefer, labels: _, data: _ } = self;
+        *max == other.max && *strategy == other.strategy && *only == other.only && *prefer == other.prefer
+    }
 }
 
 fn prefix(schedule: &str) -> String {
@@ -131,21 +136,32 @@ impl Schedule {
         let prefix = prefix(name);
         let mut schedule = Schedule { name: name.to_owned(), ..Schedule::default() };
         for (key, entry) in entries.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix)) {
-            let part = &key[prefix.len()..];
-            if part == CHOSEN {
-                schedule.written = Some(entry.written);
-                schedule.chosen = serde_json::from_slice(&entry.value).unwrap_or_default();
-                schedule.chosen.sort_unstable();
-                schedule.chosen.dedup();
-                continue;
-            }
-            let host = part.strip_prefix(CANDIDATES).and_then(text_of_key_part);
-            match (host, serde_json::from_slice(&entry.value)) {
-                (Some(host), Ok(candidate)) => _ = schedule.candidates.insert(host, candidate),
-                _ => tracing::debug!(target: "mgmt", "no candidate of a schedule: {}", in_one_line(key)),
-            }
+            schedule.set(key, Some(entry));
         }
         schedule
+    }
+
+    /// This key has that entry now. Keys of other schedules have no effect.
+    pub(crate) fn set(&mut self, key: &str, entry: Option<&Entry>) {
+        let Some(part) = key.strip_prefix(&prefix(&self.name)) else { return };
+        if part == CHOSEN {
+            self.written = entry.map(|entry| entry.written);
+            self.chosen = entry.and_then(|entry| serde_json::from_slice(&entry.value).ok()).unwrap_or_default();
+            self.chosen.sort_unstable();
+            self.chosen.dedup();
+            return;
+        }
+        let host = part.strip_prefix(CANDIDATES).and_then(text_of_key_part);
+        let candidate = entry.map(|entry| serde_json::from_slice(&entry.value));
+        match (host, candidate) {
+            (Some(host), Some(Ok(candidate))) => _ = self.candidates.insert(host, candidate),
+            (host, candidate) => {
+                host.map(|host| self.candidates.remove(&host));
+                if candidate.is_some() {
+                    tracing::debug!(target: "mgmt", "no candidate of a schedule: {}", in_one_line(key));
+                }
+            }
+        }
     }
 
     /// The list that must take the place of the present one; `None`: that is right.
@@ -153,8 +169,11 @@ impl Schedule {
     /// Hosts that are chosen and still take part stay, whatever others there are. If the candidates disagree on the
     /// terms, the smallest number counts, and otherwise the terms of the first host by name.
     pub(crate) fn next(&self) -> Option<Vec<String>> {
-        let mut hosts = self.kept();
         let max = self.max();
+        if self.chosen.len() == max && self.chosen.iter().all(|host| self.can_be_chosen(host)) {
+            return None;
+        }
+        let mut hosts = self.kept();
         for host in self.ranked() {
             if hosts.len() >= max {
                 break;
@@ -168,6 +187,12 @@ impl Schedule {
         (hosts != self.chosen).then_some(hosts)
     }
 
+    fn can_be_chosen(&self, host: &str) -> bool {
+        let terms = self.candidates.values().next();
+        let candidate = self.candidates.get(host);
+        terms.zip(candidate).is_some_and(|(terms, candidate)| candidate.has(&terms.only))
+    }
+
     /// The number of hosts on which the candidates agree.
     pub(crate) fn max(&self) -> usize {
         let max = self.candidates.values().map(|candidate| candidate.max).min().unwrap_or_default();
@@ -176,12 +201,8 @@ impl Schedule {
 
     /// Two hosts that take part on different terms, if there are any.
     pub(crate) fn disagreeing(&self) -> Option<(&str, &str)> {
-        let terms = |candidate: &Candidate| {
-            let Candidate { max, strategy, only, prefer, labels: _, data: _ } = candidate;
-            (*max, *strategy, only.clone(), prefer.clone())
-        };
         let (first, one) = self.candidates.first_key_value()?;
-        let other = self.candidates.iter().find(|(_, other)| terms(other) != terms(one));
+        let other = self.candidates.iter().find(|(_, other)| !one.has_terms_of(other));
         other.map(|(other, _)| (first.as_str(), other.as_str()))
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::resources::mount::options::split;
+use crate::sys::tables;
 
 /// The file.
 pub(super) const FILE: &str = "/etc/fstab";
@@ -115,21 +116,7 @@ fn escape(field: &(impl AsRef<str> + ?Sized)) -> String {
 
 /// A field with its characters that are written as a backslash and three octal digits.
 pub(super) fn unescape(field: &str) -> String {
-    let mut plain = Vec::with_capacity(field.len());
-    let mut rest = field.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match rest {
-            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] => {
-                plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                rest = tail;
-            }
-            _ => {
-                plain.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
+    String::from_utf8_lossy(&tables::unescape(field.as_bytes())).into_owned()
 }
 
 /// The entries of the text that are known by this, with the numbers of their lines.

@@ -1,13 +1,12 @@
 //! Follows the exports that the graph in force collects: when what it takes changes, another graph comes into force.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::graph::{GraphConfig, Taken, wanted_keys};
-use crate::resource::{Attempts, Keys, Member, Snapshot, Why, WorldEvent, WorldWatch};
+use crate::resource::{Attempts, Fed, Feed, Keys, Member};
 use crate::runtime::drive::Request;
 use crate::runtime::exchange::publications::Received;
 use crate::runtime::exchange::settings::InForce;
@@ -24,21 +23,19 @@ pub(super) async fn follow_exports(
     in_force: watch::Receiver<InForce>,
 ) {
     let mut follow = Follow::new(preparing, requests, in_force);
-    let mut attempts = Attempts::new("reading what hosts export");
+    let mut feed = Feed::new(member, Vec::new(), Attempts::new("reading what hosts export"));
+    // What the first graph was made of. Later, changes of other keys are mixed with what is read for a graph.
+    let mut first = follow.preparing.site.read_first();
     while let Some(keys) = follow.wanted().await {
-        let read = member.get(keys.clone()).await;
-        let why = match read {
-            Ok(snapshot) => {
-                attempts.succeeded();
-                match follow.follow(&*member, &keys, snapshot).await {
-                    Ended::Lost(why) => Why::Shared(why),
-                    Ended::OtherKeys => continue,
-                    Ended::Engine => return,
-                }
-            }
-            Err(error) => Why::from(&error),
-        };
-        follow.rest(attempts.failed(&why)).await;
+        let known = first.take().filter(|(read, _)| *read == keys);
+        feed.set_keys(keys);
+        if let Some((_, revision)) = known {
+            feed.resume(revision);
+        }
+        if follow.follow(&mut feed).await.is_none() {
+            return;
+        }
+        feed.set_keys(Vec::new());
     }
 }
 
@@ -70,15 +67,6 @@ struct Follow {
     refused: Option<(Arc<GraphConfig>, Taken)>,
     /// What this host exports itself.
     own: Received,
-}
-
-/// Why a watch ended.
-enum Ended {
-    /// Changes may have been missed.
-    Lost(String),
-    /// The graph in force collects other kinds.
-    OtherKeys,
-    Engine,
 }
 
 impl Follow {
@@ -120,50 +108,49 @@ impl Follow {
         }
     }
 
-    /// Follows from a snapshot on.
-    async fn follow(&mut self, member: &dyn Member, keys: &[Keys], state: Snapshot) -> Ended {
-        let mut watch = member.watch(keys.to_vec(), state.revision);
-        self.preparing.site.replace(state);
-        loop {
+    /// Follows these keys, until the graph in force collects others or the world fails; `None`: the engine has ended.
+    async fn follow(&mut self, feed: &mut Feed) -> Option<()> {
+        let mut failed = None;
+        while failed.is_none() {
+            if !feed.is_listening() {
+                failed = self.note(feed.next().await);
+                if failed.is_some() {
+                    break;
+                }
+            }
             self.update().await;
-            tokio::select! {
+            let fed = tokio::select! {
                 changed = self.in_force.changed() => {
-                    if changed.is_err() {
-                        return Ended::Engine;
+                    changed.ok()?;
+                    if self.keys() != feed.keys() {
+                        return Some(());
                     }
-                    if self.keys() != keys {
-                        return Ended::OtherKeys;
-                    }
+                    continue;
                 }
                 // The update follows.
-                Ok(()) = self.own.changed() => {}
-                event = next(&mut watch) => match event {
-                    WorldEvent::Changed(changes) => {
-                        self.preparing.site.change(changes);
-                        if let Some(why) = self.settled(&mut watch).await {
-                            return Ended::Lost(why);
-                        }
-                    }
-                    WorldEvent::Lost(why) => return Ended::Lost(why),
-                }
+                Ok(()) = self.own.changed() => continue,
+                fed = feed.next() => fed,
+            };
+            failed = self.note(fed);
+            tokio::time::sleep(SETTLE).await;
+            while failed.is_none()
+                && let Some(fed) = feed.ready().await
+            {
+                failed = self.note(fed);
             }
         }
+        self.rest(failed.unwrap_or_default()).await;
+        Some(())
     }
 
-    /// Takes the changes that come at once. Returns why the watch was lost, if it was.
-    async fn settled(&self, watch: &mut WorldWatch) -> Option<String> {
-        tokio::time::sleep(SETTLE).await;
-        loop {
-            let event = tokio::select! {
-                biased;
-                event = next(watch) => event,
-                () = std::future::ready(()) => return None,
-            };
-            match event {
-                WorldEvent::Changed(changes) => self.preparing.site.change(changes),
-                WorldEvent::Lost(why) => return Some(why),
-            }
+    /// Notes what has come. Returns how long to wait after a failure.
+    fn note(&self, fed: Fed) -> Option<Duration> {
+        match fed {
+            Fed::Snapshot(snapshot) => self.preparing.site.replace(snapshot),
+            Fed::Changes(changes) => self.preparing.site.change(changes),
+            Fed::Failed(pause) => return Some(pause),
         }
+        None
     }
 
     /// Puts another graph in force if the one in force takes something else of what is known now.
@@ -200,9 +187,4 @@ impl Follow {
         }
         let _ = done.await;
     }
-}
-
-async fn next(watch: &mut WorldWatch) -> WorldEvent {
-    let ended = || WorldEvent::Lost("the watch has ended".to_owned());
-    poll_fn(|cx| watch.as_mut().poll_next(cx)).await.unwrap_or_else(ended)
 }

@@ -3,15 +3,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::graph::{Export, ExportPlace, exporter_key};
 use crate::resource::{
-    Attempts, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, WorldEvent, WorldWatch, Write,
+    Attempts, Fed, Feed, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, Write, part_of,
 };
 use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
 use crate::runtime::exchange::publications::{Publications, Published as State, Stand};
@@ -70,13 +70,17 @@ async fn publish_until(
         let stand = Stand { graph, version: publisher.publications.version() };
         let published = publisher.publish(exports).await;
         let failure = published.as_ref().err().map(ToString::to_string);
-        publisher.publications.publish(State { of: stand, failure });
-        let (pause, mut watch) = match &published {
-            Ok(None) => (None, None),
-            // A third of its time, so that two renewals can fail.
-            Ok(Some(at)) => (Some((publisher.ttl / 3).min(RENEWAL_MAX)), Some(publisher.watch(*at))),
-            Err(error) => (Some(attempts.failed(error)), None),
+        // One failure may be that of a server whose connection is lost: another one is asked soon.
+        if failure.is_none() || attempts.has_failed() {
+            publisher.publications.publish(State { of: stand, failure });
+        }
+        let pause = match &published {
+            Ok(None) => None,
+            Ok(Some(_)) => Some(publisher.due.saturating_duration_since(Instant::now())),
+            Err(error) => Some(attempts.failed(error)),
         };
+        let at = published.as_ref().ok().copied().flatten();
+        publisher.watch(at);
         if published.is_ok() {
             attempts.succeeded();
         }
@@ -99,8 +103,11 @@ async fn publish_until(
                 }
                 false
             }
-            why = contest(&mut watch) => {
-                rest = Some(contested.failed(why));
+            contest = publisher.contested(at) => {
+                rest = Some(match contest {
+                    Contest::Changed(why) => contested.failed(Why::Own(why.to_owned())),
+                    Contest::Lost(pause) => pause,
+                });
                 false
             }
             _ = quits.wait_for(Option::is_some) => true,
@@ -116,19 +123,12 @@ async fn publish_until(
     }
 }
 
-/// Waits until something else than this publisher has changed what the host exports, or that may have been missed.
-async fn contest(watch: &mut Option<WorldWatch>) -> Why {
-    let Some(watch) = watch else { return std::future::pending().await };
-    match poll_fn(|cx| watch.as_mut().poll_next(cx)).await {
-        Some(WorldEvent::Changed(changes)) if changes.entries.iter().any(|(_, entry)| entry.is_some()) => Why::Own(
-            "another program has published under the name of this host: give each host its own name".to_owned(),
-        ),
-        Some(WorldEvent::Changed(_)) => {
-            Why::Own("they were withdrawn by another program, or their lease has ended".to_owned())
-        }
-        Some(WorldEvent::Lost(why)) => Why::Shared(why),
-        None => Why::Shared("the watch has ended".to_owned()),
-    }
+/// Why what the host exports must be looked at.
+enum Contest {
+    /// Something else than this publisher has changed it.
+    Changed(&'static str),
+    /// That may have been missed: after this time.
+    Lost(Duration),
 }
 
 /// Publishes what a host exports.
@@ -137,6 +137,10 @@ pub(super) struct Publisher {
     ttl: Duration,
     publications: Publications,
     lease: Option<LeaseId>,
+    /// When it must be renewed.
+    due: Instant,
+    /// The key that all publishers for this host write; `None`: there are no exports, or they are not published.
+    feed: Option<Feed>,
 }
 
 /// What must be published.
@@ -184,7 +188,7 @@ impl From<&PublishError> for Why {
 
 impl Publisher {
     pub(super) fn new(member: Arc<dyn Member>, ttl: Duration, publications: Publications) -> Publisher {
-        Publisher { member, ttl, publications, lease: None }
+        Publisher { member, ttl, publications, lease: None, due: Instant::now(), feed: None }
     }
 
     fn to_publish(&self, exports: &[Export]) -> ToPublish {
@@ -235,7 +239,7 @@ impl Publisher {
 
     /// Carries out the changes. Returns whether no other program has published meanwhile; `at` is the last revision
     /// then.
-    async fn commit(&self, published: &Published, changes: Changes, at: &mut Revision) -> Result<bool, WorldError> {
+    async fn commit(&mut self, published: &Published, changes: Changes, at: &mut Revision) -> Result<bool, WorldError> {
         let mut condition = published.condition();
         for writes in changes.0 {
             let about = writes.get(&condition.key).map(|write| matches!(write, Write::Put(..)));
@@ -252,15 +256,47 @@ impl Publisher {
     }
 
     /// Watches the key that all publishers for this host write, after that revision.
-    fn watch(&self, after: Revision) -> WorldWatch {
-        self.member.watch(vec![Keys::One(exporter_key(self.member.host()))], after)
+    fn watch(&mut self, after: Option<Revision>) {
+        let Some(after) = after else {
+            self.feed = None;
+            return;
+        };
+        let feed = self.feed.get_or_insert_with(|| {
+            let key = Keys::One(exporter_key(self.member.host()));
+            Feed::new(Arc::clone(&self.member), vec![key], Attempts::new("keeping what this host exports"))
+        });
+        if !feed.is_listening() {
+            feed.listen(after);
+        }
+    }
+
+    /// Waits until something else has changed what the host exports since that revision, or that may have been missed.
+    async fn contested(&mut self, since: Option<Revision>) -> Contest {
+        let (Some(feed), Some(since)) = (&mut self.feed, since) else { return std::future::pending().await };
+        loop {
+            match feed.next().await {
+                // What this publisher has written comes, too.
+                Fed::Changes(changes) if changes.revision <= since => {}
+                Fed::Changes(changes) if changes.entries.iter().any(|(_, entry)| entry.is_some()) => {
+                    return Contest::Changed(
+                        "another program has published under the name of this host: give each host its own name",
+                    );
+                }
+                Fed::Changes(_) => {
+                    return Contest::Changed("they were withdrawn by another program, or their lease has ended");
+                }
+                Fed::Snapshot(_) => return Contest::Lost(Duration::ZERO),
+                Fed::Failed(pause) => return Contest::Lost(pause),
+            }
+        }
     }
 
     /// The exports of this host as the world has them, in all places where they are and will be.
-    async fn read(&self, mut places: BTreeSet<ExportPlace>) -> Result<(Published, Revision), WorldError> {
-        let host = self.member.host();
+    async fn read(&mut self, mut places: BTreeSet<ExportPlace>) -> Result<(Published, Revision), WorldError> {
+        let member = Arc::clone(&self.member);
+        let host = member.host();
         loop {
-            let state = self.member.get(Published::keys(host, &places)).await?;
+            let state = member.get(Published::keys(host, &places)).await?;
             let published = Published::of(host, &state);
             let before = places.len();
             places.extend(published.exporter().iter().flat_map(|exporter| exporter.places.iter().cloned()));
@@ -270,15 +306,26 @@ impl Publisher {
         }
     }
 
-    /// The lease of the exports, with its full time: the one that they have, so that a restart writes nothing.
-    async fn lease(&self, exporter: Option<&Exporter>) -> Result<LeaseId, WorldError> {
+    /// The lease of the exports: the one that they have, so that a restart writes nothing. It is renewed if that is due.
+    async fn lease(&mut self, exporter: Option<&Exporter>) -> Result<LeaseId, WorldError> {
+        // A third of its time, so that two renewals can fail. Those of hosts that have started together come apart.
+        let pause = (self.ttl / 3).min(RENEWAL_MAX);
+        let due = Instant::now() + pause - part_of(pause / 5);
         if let Some(lease) = exporter.map(|exporter| LeaseId(exporter.lease)) {
+            if self.lease == Some(lease) && Instant::now() < self.due {
+                return Ok(lease);
+            }
             match self.member.renew(lease).await {
-                Ok(()) => return Ok(lease),
+                Ok(()) => {
+                    self.due = due;
+                    return Ok(lease);
+                }
                 Err(WorldError::NoLease(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        self.member.lease(self.ttl).await
+        let lease = self.member.lease(self.ttl).await?;
+        self.due = due;
+        Ok(lease)
     }
 }

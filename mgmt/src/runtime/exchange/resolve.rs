@@ -77,12 +77,12 @@ impl Preparing {
         if keys.is_empty() || self.site.view.is_away() {
             return;
         }
-        let read = tokio::time::timeout(READ_MAX, member.get(keys)).await;
+        let read = tokio::time::timeout(READ_MAX, member.get(keys.clone())).await;
         match read
             .map_err(|_| format!("no answer within {READ_MAX:?}"))
             .and_then(|read| read.map_err(|e| e.to_string()))
         {
-            Ok(snapshot) => self.site.learn(snapshot),
+            Ok(snapshot) => self.site.learn(keys, snapshot),
             // That the world is away, or does not permit it, is reported where it is followed.
             Err(why) => tracing::info!(
                 target: "mgmt",

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::gapi::{Gapi, GapiData, WorldView};
 use crate::graph::{Exchanged, Offers};
-use crate::resource::{Changes, Member, Scheduling, Services, Snapshot, World};
+use crate::resource::{Changes, Keys, Member, Revision, Scheduling, Services, Snapshot, World};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::core::Core;
 use crate::runtime::drive::Request;
@@ -17,7 +17,7 @@ use crate::runtime::error::EngineError;
 use crate::runtime::exchange::collect::{follow_exports, follow_own};
 use crate::runtime::exchange::publications::Publications;
 use crate::runtime::exchange::publish::{Publisher, publish_exports};
-use crate::runtime::hosts::{Living, Reporting, Schedules, follow_others, keep_alive};
+use crate::runtime::hosts::{Lease, Living, Reporting, Schedules, follow_others, keep_alive};
 use crate::runtime::prepare::Preparing;
 use crate::runtime::reach::Reach;
 use crate::sys::rng;
@@ -51,7 +51,15 @@ pub(crate) struct Site {
     /// For how long they must have.
     converged_timeout: Duration,
     /// What was read last: it holds as long as the world can't be reached.
-    known: Arc<Mutex<Snapshot>>,
+    known: Arc<Mutex<KnownExports>>,
+}
+
+/// What was read of the exports of hosts.
+#[derive(Debug, Default)]
+struct KnownExports {
+    /// The keys that were read, as long as the state is exactly that of the snapshot.
+    keys: Vec<Keys>,
+    snapshot: Snapshot,
 }
 
 impl Default for Site {
@@ -74,30 +82,35 @@ impl Default for Site {
 }
 
 impl Site {
-    fn known(&self) -> MutexGuard<'_, Snapshot> {
+    fn known(&self) -> MutexGuard<'_, KnownExports> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what was read. An older state does not replace a newer one.
-    pub(crate) fn learn(&self, snapshot: Snapshot) {
+    /// Keeps what was read of these keys for a graph. An older state does not replace a newer one.
+    pub(crate) fn learn(&self, keys: Vec<Keys>, snapshot: Snapshot) {
         let mut known = self.known();
-        if snapshot.revision >= known.revision {
-            *known = snapshot;
+        if snapshot.revision >= known.snapshot.revision {
+            *known = KnownExports { keys, snapshot };
         }
+    }
+
+    /// The keys that were read for a graph, and the revision of what is known of them, if nothing was followed yet.
+    pub(crate) fn read_first(&self) -> Option<(Vec<Keys>, Revision)> {
+        let known = self.known();
+        (!known.keys.is_empty()).then(|| (known.keys.clone(), known.snapshot.revision))
     }
 
     /// Keeps what was read, whatever was known: a store that has lost its data begins with small revisions again. If it
     /// is older than what was known, the watch that continues from there has the rest.
     pub(crate) fn replace(&self, snapshot: Snapshot) {
-        *self.known() = snapshot;
+        *self.known() = KnownExports { keys: Vec::new(), snapshot };
     }
 
     /// Keeps what has changed since then. Without effect if that is known.
     pub(crate) fn change(&self, changes: Changes) {
         let mut known = self.known();
-        if changes.revision > known.revision {
-            known.apply(changes);
-        }
+        known.keys.clear();
+        known.snapshot.follow(changes);
     }
 
     /// An engine runs here from now on.
@@ -136,7 +149,7 @@ impl Site {
 
     /// What is known of the exports of hosts.
     pub(crate) fn offers(&self) -> Offers {
-        Offers::of(self.known().entries.iter().map(|(key, entry)| (key.as_str(), &entry.value)))
+        Offers::of(self.known().snapshot.entries.iter().map(|(key, entry)| (key.as_str(), &entry.value)))
     }
 }
 
@@ -225,8 +238,9 @@ pub(crate) fn begin(
     }
     let Some(news) = core.outlook.news() else { return [const { None }; 3] };
     let (living, view) = (&preparing.site.living, preparing.site.view.clone());
-    let alive = keep_alive(Arc::clone(member), living.clone(), quits.clone());
-    let reporting = Reporting { member: Arc::clone(member), living: living.clone(), view, news, requests };
+    let lease = Lease::new(Arc::clone(member), living.ttl);
+    let alive = keep_alive(Arc::clone(member), living.clone(), lease.clone(), quits.clone());
+    let reporting = Reporting { member: Arc::clone(member), living: living.clone(), lease, view, news, requests };
     let report = reporting.run(quits.clone());
     let publisher = Publisher::new(Arc::clone(member), preparing.site.ttl, preparing.site.publications.clone());
     let publish = publish_exports(publisher, in_force.subscribe(), quits.clone());

@@ -10,6 +10,7 @@ use crate::gapi::Gapi;
 use crate::resource::{AliveHost, Member, alive_key};
 use crate::runtime::builder::Builder;
 use crate::runtime::hosts::hold::Hold;
+use crate::runtime::hosts::lease::Lease;
 use crate::sys::clock::{rfc3339, wall};
 
 /// The default of `Builder::alive_ttl`.
@@ -71,12 +72,17 @@ impl<G: Gapi> Builder<G> {
 }
 
 /// Keeps this host among the living ones, until the engine `quits`.
-pub(crate) async fn keep_alive(member: Arc<dyn Member>, living: Living, mut quits: watch::Receiver<Option<()>>) {
+pub(crate) async fn keep_alive(
+    member: Arc<dyn Member>,
+    living: Living,
+    lease: Lease,
+    mut quits: watch::Receiver<Option<()>>,
+) {
     let host = living.host(member.host());
     // Texts have a form as JSON.
     let value = watch::Sender::new(Arc::from(serde_json::to_vec(&host).unwrap_or_default()));
     let key = alive_key(member.host());
-    let hold = Hold::new(member, key, living.ttl, "keeping this host among the living ones");
+    let hold = Hold::new(member, key, lease, "keeping this host among the living ones");
     let ends = async {
         // An error means that the engine has ended.
         let _ = quits.wait_for(Option::is_some).await;

@@ -1,6 +1,7 @@
 //! Takes part in one schedule: keeps this host among the candidates, follows the list, and writes the next one when the
 //! candidates have changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::id::in_one_line;
 use crate::resource::{
-    Attempts, Chosen, Condition, Followed, Following, Member, Revision, Schedule, Terms, Transaction, Write,
-    candidate_key, chosen_key, schedule_keys,
+    Attempts, Chosen, Condition, Fed, Feed, Member, Revision, Schedule, Terms, Transaction, Write, candidate_key,
+    chosen_key, schedule_keys,
 };
 use crate::runtime::hosts::hold::{Held, Hold};
+use crate::runtime::hosts::lease::Lease;
 
 /// Each host waits this much longer than the one before it by name until it writes a list, so that not all write it.
 const TURN: Duration = Duration::from_millis(20);
@@ -32,7 +34,11 @@ pub(super) struct Deciding {
 
 /// What this host looks at.
 struct Look {
-    following: Following,
+    feed: Feed,
+    /// What the world has, as it was last known.
+    schedule: Schedule,
+    /// When the entry of this host was written.
+    entered: Option<Revision>,
     /// The state has been read.
     is_read: bool,
     /// For how long this host certainly takes part.
@@ -50,11 +56,14 @@ impl Deciding {
     /// Runs until the host leaves; true: it gives up its place at once.
     pub(super) async fn run(self, ttl: Duration, leave: watch::Receiver<Option<bool>>) {
         let key = candidate_key(&self.schedule, self.member.host());
-        let hold = Hold::new(Arc::clone(&self.member), key, ttl, "taking part in a schedule");
+        let lease = Lease::new(Arc::clone(&self.member), ttl);
+        let hold = Hold::new(Arc::clone(&self.member), key, lease, "taking part in a schedule");
         let candidate = watch::Sender::new(bytes(&self.terms.borrow()));
         let keys = vec![schedule_keys(&self.schedule)];
         let look = Look {
-            following: Following::new(Arc::clone(&self.member), keys, Attempts::new("following a schedule")),
+            feed: Feed::new(Arc::clone(&self.member), keys, Attempts::new("following a schedule")),
+            schedule: Schedule::of(&self.schedule, &BTreeMap::new()),
+            entered: None,
             is_read: false,
             held: hold.held(),
             is_reported: false,
@@ -96,14 +105,35 @@ impl Deciding {
                 }
             };
             tokio::select! {
-                followed = look.following.next() => match followed {
-                    Followed::Changed => look.is_read = true,
-                    Followed::Failed(pause) => self.wait(&mut look, pause).await,
-                },
+                fed = look.feed.next() => self.note(&mut look, fed).await,
                 _ = look.held.changed() => {}
                 () = later => {}
             }
             self.write(&mut look).await;
+        }
+    }
+
+    /// Notes what has come, and what else is there by then: where many hosts come and go, it is looked at once.
+    async fn note(&self, look: &mut Look, fed: Fed) {
+        let (own, mut next) = (candidate_key(&self.schedule, self.member.host()), Some(fed));
+        while let Some(fed) = next {
+            match fed {
+                Fed::Snapshot(state) => {
+                    look.schedule = Schedule::of(&self.schedule, &state.entries);
+                    look.entered = state.entries.get(&own).map(|entry| entry.written);
+                    look.is_read = true;
+                }
+                Fed::Changes(changes) => {
+                    for (key, entry) in &changes.entries {
+                        look.schedule.set(key, entry.as_ref());
+                        if *key == own {
+                            look.entered = entry.as_ref().map(|entry| entry.written);
+                        }
+                    }
+                }
+                Fed::Failed(pause) => return self.wait(look, pause).await,
+            }
+            next = look.feed.ready().await;
         }
     }
 
@@ -122,11 +152,10 @@ impl Deciding {
 
     /// Looks at the state, and publishes what this host knows.
     fn look(&self, look: &mut Look) -> Seen {
-        let schedule = Schedule::of(&self.schedule, &look.following.state().entries);
+        let schedule = &look.schedule;
         let (now, held, host) = (Instant::now(), *look.held.borrow_and_update(), self.member.host());
         // A state that is older than the present lease may have a list that others have replaced since.
-        let entry = look.following.state().entries.get(&candidate_key(&self.schedule, host));
-        let is_seen = |held: &Held| entry.is_some_and(|entry| entry.written >= held.since);
+        let is_seen = |held: &Held| look.entered.is_some_and(|entered| entered >= held.since);
         let until = held.filter(|held| now < held.until && is_seen(held)).map(|held| held.until);
         let holds = until.is_some() || !self.takes_part;
         let next = schedule.next().filter(|_| look.is_read && self.takes_part && until.is_some());
@@ -136,7 +165,8 @@ impl Deciding {
             let is_chosen = schedule.is_chosen(host) && holds;
             self.publish(Some(Chosen { is_chosen, data: schedule.data(), hosts: schedule.chosen.clone() }));
         }
-        self.report(look, &schedule);
+        self.report(look);
+        let schedule = &look.schedule;
         if std::mem::replace(&mut look.written, schedule.written) != schedule.written {
             look.turn = None;
         }
@@ -149,12 +179,12 @@ impl Deciding {
                 Some(now + TURN.saturating_mul(place).min(TURN_MAX))
             }
         };
-        Seen { schedule, next, until, wake: [until, look.turn].into_iter().flatten().min() }
+        Seen { next, until, wake: [until, look.turn].into_iter().flatten().min() }
     }
 
     /// Reports once that hosts take part on different terms.
-    fn report(&self, look: &mut Look, schedule: &Schedule) {
-        let disagreeing = schedule.disagreeing();
+    fn report(&self, look: &mut Look) {
+        let disagreeing = look.schedule.disagreeing();
         if let (Some((one, other)), false) = (disagreeing, look.is_reported) {
             let (name, one, other) = (in_one_line(&self.schedule), in_one_line(one), in_one_line(other));
             tracing::warn!(
@@ -179,12 +209,12 @@ impl Deciding {
 
     /// Writes the next list, if it is this host's turn. If another host was faster, its list comes as a change.
     async fn write(&self, look: &mut Look) {
-        let Seen { schedule, next: Some(next), .. } = self.look(look) else { return };
+        let Seen { next: Some(next), .. } = self.look(look) else { return };
         if look.turn.is_none_or(|turn| Instant::now() < turn) {
             return;
         }
         let key = chosen_key(&self.schedule);
-        let condition = Condition { key: key.clone(), written: schedule.written };
+        let condition = Condition { key: key.clone(), written: look.schedule.written };
         // Texts have a form as JSON.
         let put = Write::Put(serde_json::to_vec(&next).unwrap_or_default().into(), None);
         let transaction = Transaction { conditions: vec![condition], writes: [(key, put)].into() };
@@ -202,7 +232,6 @@ impl Deciding {
 
 /// What there is to do.
 struct Seen {
-    schedule: Schedule,
     /// The list that must be written.
     next: Option<Vec<String>>,
     /// Until when this host certainly takes part.

@@ -5,36 +5,35 @@
 //! entry stays until that lease has ended. So two engines with one name do not replace each other's entries all the
 //! time.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use crate::id::in_one_line;
 use crate::resource::{
-    Attempts, Condition, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, WorldEvent, WorldWatch, Write,
+    Attempts, Condition, Entry, Fed, Feed, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, Write,
 };
+use crate::runtime::hosts::lease::{Granted, Lease};
 
-/// How often a transaction that another one has overtaken is made again at once.
-const RACES_MAX: usize = 16;
 /// The longest time that the end waits for the world.
 const END_MAX: Duration = Duration::from_secs(1);
 
 /// An entry of this host.
 pub(super) struct Hold {
-    pub(super) member: Arc<dyn Member>,
-    pub(super) key: String,
-    /// How long the entry stays after this host can no longer reach the world.
-    pub(super) ttl: Duration,
+    member: Arc<dyn Member>,
+    key: String,
+    lease: Lease,
     /// What is done, in words that follow "the world: ".
-    pub(super) what: &'static str,
-    lease: Option<LeaseId>,
+    what: &'static str,
+    feed: Feed,
+    /// What the world has, as of this revision.
+    found: (Option<Entry>, Revision),
     /// No entry of this run has been written yet.
     is_first: bool,
-    /// When the present lease got the entry.
-    since: Option<Revision>,
+    /// The last lease, and when it got the entry.
+    since: Option<(LeaseId, Revision)>,
     held: watch::Sender<Option<Held>>,
 }
 
@@ -47,17 +46,22 @@ pub(super) struct Held {
     pub(super) since: Revision,
 }
 
-/// The world has an entry, as of this revision.
-enum Entry {
-    Ours(Revision),
+/// What the world has.
+enum Has {
+    /// The entry of this host, until its lease must be renewed.
+    Ours(Granted),
     /// That of another engine with the same name.
-    Theirs(Revision),
+    Theirs(Granted),
+    /// Another program was faster: the entry must be read again.
+    Unknown,
 }
 
 impl Hold {
-    pub(super) fn new(member: Arc<dyn Member>, key: String, ttl: Duration, what: &'static str) -> Hold {
-        let held = watch::Sender::new(None);
-        Hold { member, key, ttl, what, lease: None, is_first: true, since: None, held }
+    /// The entry stays for the time of the lease after this host can no longer reach the world.
+    pub(super) fn new(member: Arc<dyn Member>, key: String, lease: Lease, what: &'static str) -> Hold {
+        let feed = Feed::new(Arc::clone(&member), vec![Keys::One(key.clone())], Attempts::new(what));
+        let (held, found) = (watch::Sender::new(None), (None, Revision::default()));
+        Hold { member, key, lease, what, feed, found, is_first: true, since: None, held }
     }
 
     /// For how long the world certainly has the entry; `None`: it may not have it.
@@ -65,106 +69,118 @@ impl Hold {
         self.held.subscribe()
     }
 
-    /// Keeps the entry, with the value that it should have, until `ends` returns; then removes it, if `ends` returns
-    /// true.
+    /// Keeps the entry, with the value that it should have, until `ends` returns; then removes it, with all that its
+    /// lease holds, if `ends` returns true.
     pub(super) async fn run(mut self, value: watch::Receiver<Arc<[u8]>>, ends: impl Future<Output = bool>) {
         let is_removed = tokio::select! {
             () = self.keep(value) => false,
             is_removed = ends => is_removed,
         };
         self.held.send_replace(None);
-        let Some(lease) = self.lease.filter(|_| is_removed) else { return };
-        // What is not removed leaves with its lease.
-        let _ = tokio::time::timeout(END_MAX, self.member.revoke(lease)).await;
+        if is_removed {
+            // What is not removed leaves with its lease.
+            let _ = tokio::time::timeout(END_MAX, self.lease.end()).await;
+        }
     }
 
+    /// Looks at the entry, and then at what becomes of it: it is not read again to renew the lease, or to be written.
     async fn keep(&mut self, mut value: watch::Receiver<Arc<[u8]>>) {
         let (mut attempts, mut contested) = (Attempts::new(self.what), Attempts::new(self.what));
+        let pause_max = self.lease.ttl() / 3;
         loop {
+            if !self.feed.is_listening() {
+                let fed = self.feed.next().await;
+                if let Some(pause) = self.note(fed) {
+                    tokio::time::sleep(pause.min(pause_max)).await;
+                }
+                continue;
+            }
             let wanted = value.borrow_and_update().clone();
-            let (pause, after) = match self.write(&wanted).await {
-                Ok(Entry::Ours(at)) => {
+            let until = match self.settle(&wanted).await {
+                Ok(Has::Ours(granted)) => {
                     attempts.succeeded();
                     contested.succeeded();
-                    // A third of its time, so that two renewals can fail.
-                    (self.ttl / 3, Some(at))
+                    granted.due
                 }
-                Ok(Entry::Theirs(at)) => {
+                Ok(Has::Theirs(granted)) => {
                     let host = in_one_line(self.member.host()).into_owned();
                     let why = format!("another engine has the name {host}: give each host its own name");
                     contested.failed(Why::Own(why));
-                    (self.ttl / 3, Some(at))
+                    granted.due
                 }
-                Err(error) => (attempts.failed(&error).min(self.ttl / 3), None),
+                Ok(Has::Unknown) => {
+                    self.feed.read_again();
+                    continue;
+                }
+                Err(error) => Instant::now() + attempts.failed(&error).min(pause_max),
             };
-            let mut watch = after.map(|at| self.member.watch(vec![Keys::One(self.key.clone())], at));
-            tokio::select! {
-                changed = value.changed() => if changed.is_err() { std::future::pending::<()>().await },
-                () = tokio::time::sleep(pause) => {}
-                lost = changed(&mut watch) => if let Some(why) = lost {
-                    tokio::time::sleep(attempts.failed(Why::Shared(why))).await;
-                }
+            let fed = tokio::select! {
+                changed = value.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => std::future::pending().await,
+                },
+                () = sleep_until(until) => continue,
+                fed = self.feed.next() => fed,
+            };
+            if let Some(pause) = self.note(fed) {
+                tokio::time::sleep(pause.min(pause_max)).await;
             }
         }
+    }
+
+    /// Notes what has become of the entry. Returns how long to wait after a failure.
+    fn note(&mut self, fed: Fed) -> Option<Duration> {
+        match fed {
+            Fed::Snapshot(mut state) => self.found = (state.entries.remove(&self.key), state.revision),
+            Fed::Changes(changes) => {
+                // What this host has written itself comes, too.
+                if changes.revision > self.found.1 {
+                    let entry = changes.entries.into_iter().find(|(key, _)| *key == self.key);
+                    self.found = (entry.and_then(|(_, entry)| entry), changes.revision);
+                }
+            }
+            Fed::Failed(pause) => return Some(pause),
+        }
+        None
     }
 
     /// Makes the entry of this host what is wanted, unless it is that of another engine.
-    async fn write(&mut self, wanted: &Arc<[u8]>) -> Result<Entry, WorldError> {
-        let asked = Instant::now();
-        let lease = self.lease().await?;
-        for _ in 0..RACES_MAX {
-            let state = self.member.get(vec![Keys::One(self.key.clone())]).await?;
-            let found = state.entries.get(&self.key);
-            let (at, written) = match found {
-                Some(found) if found.lease == Some(lease) && found.value == *wanted => (state.revision, found.written),
-                Some(found) if found.lease != Some(lease) && !self.is_first => {
-                    self.held.send_replace(None);
-                    return Ok(Entry::Theirs(state.revision));
-                }
-                _ => {
-                    let condition = Condition { key: self.key.clone(), written: found.map(|found| found.written) };
-                    let put = Write::Put(Arc::clone(wanted), Some(lease));
-                    let writes = [(self.key.clone(), put)].into();
-                    let transaction = Transaction { conditions: vec![condition], writes };
-                    match self.member.commit(transaction).await? {
-                        Some(at) => (at, at),
-                        None => continue,
-                    }
-                }
-            };
-            self.is_first = false;
-            // A part of the time is for clocks that do not run equally fast.
-            let since = *self.since.get_or_insert(written);
-            self.held.send_replace(Some(Held { until: asked + self.ttl - self.ttl / 10, since }));
-            return Ok(Entry::Ours(at));
+    async fn settle(&mut self, wanted: &Arc<[u8]>) -> Result<Has, WorldError> {
+        let granted = self.lease.granted().await?;
+        if self.since.is_some_and(|(lease, _)| lease != granted.id) {
+            self.held.send_replace(None);
+            self.since = None;
         }
-        Err(WorldError::Unreachable("other programs change the entry of this host all the time".to_owned()))
-    }
-
-    /// The lease, with its full time.
-    async fn lease(&mut self) -> Result<LeaseId, WorldError> {
-        if let Some(lease) = self.lease {
-            match self.member.renew(lease).await {
-                Ok(()) => return Ok(lease),
-                Err(WorldError::NoLease(_)) => {
-                    self.held.send_replace(None);
-                    (self.lease, self.since) = (None, None);
-                }
-                Err(error) => return Err(error),
+        let written = match &self.found.0 {
+            Some(found) if found.lease == Some(granted.id) && found.value == *wanted => found.written,
+            Some(found) if found.lease != Some(granted.id) && !self.is_first => {
+                self.held.send_replace(None);
+                return Ok(Has::Theirs(granted));
             }
-        }
-        let lease = self.member.lease(self.ttl).await?;
-        self.lease = Some(lease);
-        Ok(lease)
-    }
-}
-
-/// Waits until something else has changed the entry, or that may have been missed: then the reason.
-async fn changed(watch: &mut Option<WorldWatch>) -> Option<String> {
-    let Some(watch) = watch else { return std::future::pending().await };
-    match poll_fn(|cx| watch.as_mut().poll_next(cx)).await {
-        Some(WorldEvent::Changed(_)) => None,
-        Some(WorldEvent::Lost(why)) => Some(why),
-        None => Some("the watch has ended".to_owned()),
+            found => {
+                let condition = Condition { key: self.key.clone(), written: found.as_ref().map(|found| found.written) };
+                let put = Write::Put(Arc::clone(wanted), Some(granted.id));
+                let transaction = Transaction { conditions: vec![condition], writes: [(self.key.clone(), put)].into() };
+                match self.member.commit(transaction).await {
+                    Ok(Some(at)) => {
+                        let entry = Entry { value: Arc::clone(wanted), written: at, lease: Some(granted.id) };
+                        self.found = (Some(entry), at);
+                        at
+                    }
+                    Ok(None) => return Ok(Has::Unknown),
+                    Err(WorldError::NoLease(id)) => {
+                        self.lease.lost(id).await;
+                        return Ok(Has::Unknown);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        self.is_first = false;
+        let (_, since) = *self.since.get_or_insert((granted.id, written));
+        // A part of the time is for clocks that do not run equally fast.
+        let ttl = self.lease.ttl();
+        self.held.send_replace(Some(Held { until: granted.asked + ttl - ttl / 10, since }));
+        Ok(Has::Ours(granted))
     }
 }

@@ -11,6 +11,7 @@ use crate::resource::{FollowedDeploy, HostState, Member, state_key};
 use crate::runtime::drive::Request;
 use crate::runtime::hosts::alive::Living;
 use crate::runtime::hosts::hold::Hold;
+use crate::runtime::hosts::lease::Lease;
 use crate::runtime::hosts::pace::Pace;
 use crate::runtime::outlook::HostReport;
 use crate::sys::clock::{rfc3339, wall};
@@ -22,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Reporting {
     pub(crate) member: Arc<dyn Member>,
     pub(crate) living: Living,
+    /// That of the entry which shows that the host is alive.
+    pub(crate) lease: Lease,
     /// Knows which deploy is in force here.
     pub(crate) view: WorldView,
     /// Wakes when the state may have changed.
@@ -36,7 +39,7 @@ impl Reporting {
         let first = HostState { run: self.living.run, since: rfc3339(wall()), ..HostState::default() };
         let state = watch::Sender::new(bytes(&first));
         let key = state_key(self.member.host());
-        let hold = Hold::new(Arc::clone(&self.member), key, self.living.ttl, "reporting the state of this host");
+        let hold = Hold::new(Arc::clone(&self.member), key, self.lease.clone(), "reporting the state of this host");
         let ends = async {
             // An error means that the engine has ended.
             let _ = quits.wait_for(Option::is_some).await;

@@ -2,7 +2,10 @@
 
 mod address;
 mod cluster;
+mod line;
 mod member;
+mod parts;
+mod rights;
 mod space;
 mod watch;
 mod world;

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::resource::{Member, World};
 use crate::world::etcd::address::{EtcdError, check};
+use crate::world::etcd::line::Line;
 use crate::world::etcd::member::{ANY_KEY, EtcdMember, words};
 
 /// How long a server may take until it answers for the first time: it may be far away.
@@ -43,10 +44,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub struct Etcd {
     /// Clones share them: they change when servers come and go.
     addresses: Arc<RwLock<Vec<String>>>,
-    tls: Option<TlsOptions>,
+    /// Clones share them: they change when certificates are renewed.
+    tls: Arc<RwLock<Option<TlsOptions>>>,
     link: Arc<Mutex<Link>>,
     /// See [`Etcd::reports_progress`].
     reports_progress: Arc<OnceCell<bool>>,
+    line: Line,
+    /// Its host may read only some keys.
+    is_limited: bool,
 }
 
 /// The connection to one of the servers.
@@ -73,9 +78,11 @@ impl Etcd {
     pub fn new(addresses: impl IntoIterator<Item = impl Into<String>>) -> Etcd {
         Etcd {
             addresses: Arc::new(RwLock::new(addresses.into_iter().map(Into::into).collect())),
-            tls: None,
+            tls: Arc::default(),
             link: Arc::default(),
             reports_progress: Arc::default(),
+            line: Line::default(),
+            is_limited: false,
         }
     }
 
@@ -83,10 +90,44 @@ impl Etcd {
     /// host, all as PEM. Default: none, which `https://` needs.
     #[must_use]
     pub fn tls(mut self, authority: impl AsRef<[u8]>, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> Etcd {
-        let identity = Identity::from_pem(certificate, key);
-        let options = TlsOptions::new().ca_certificate(Certificate::from_pem(authority)).identity(identity);
-        self.tls = Some(options);
+        self.tls = Arc::new(RwLock::new(Some(tls_options(authority, certificate, key))));
         self
+    }
+
+    /// The same certificates at other addresses.
+    #[must_use]
+    pub fn at(&self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Etcd {
+        Etcd { tls: Arc::clone(&self.tls), is_limited: self.is_limited, ..Etcd::new(addresses) }
+    }
+
+    /// The same world, of a host that may read only some keys.
+    #[must_use]
+    pub(in crate::world) fn limited(mut self) -> Etcd {
+        self.is_limited = true;
+        self
+    }
+
+    pub(super) fn is_limited(&self) -> bool {
+        self.is_limited
+    }
+
+    /// The same servers for a host with other certificates: its connection is one of its own.
+    pub(in crate::world) fn of(&self, [authority, certificate, key]: [Vec<u8>; 3]) -> Etcd {
+        Etcd::new(self.addresses()).tls(authority, certificate, key)
+    }
+
+    /// Clones have these certificates too from now on. The present connection is given up; watches keep theirs.
+    pub(in crate::world) async fn renew(&self, [authority, certificate, key]: [Vec<u8>; 3]) {
+        let options = tls_options(authority, certificate, key);
+        *self.tls.write().unwrap_or_else(PoisonError::into_inner) = Some(options);
+        let mut link = self.link.lock().await;
+        if link.client.take().is_some() {
+            link.lost += 1;
+        }
+    }
+
+    fn options(&self) -> Option<TlsOptions> {
+        self.tls.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The same world, if its addresses can be used. An engine that is given one that was not checked reports the same
@@ -108,7 +149,7 @@ impl Etcd {
             return Some(EtcdError::NoAddress);
         }
         addresses.iter().find_map(|address| match check(address) {
-            Ok(true) if self.tls.is_none() => Some(EtcdError::NoCertificates(address.clone())),
+            Ok(true) if self.options().is_none() => Some(EtcdError::NoCertificates(address.clone())),
             checked => checked.err(),
         })
     }
@@ -177,11 +218,15 @@ impl Etcd {
         let options = ConnectOptions::new().with_keep_alive(KEEP_ALIVE, KEEP_ALIVE).with_keep_alive_while_idle(true);
         // A server that has lost the others reports it, and does not just fall silent.
         let options = options.with_connect_timeout(CONNECT_MAX).with_require_leader(true);
-        let options = match &self.tls {
-            Some(tls) => options.with_tls(tls.clone()),
+        let options = match self.options() {
+            Some(tls) => options.with_tls(tls),
             None => options,
         };
         Client::connect([address], Some(options)).await.map_err(|error| words(&error))
+    }
+
+    pub(super) fn line(&self) -> &Line {
+        &self.line
     }
 
     /// The addresses of its servers.
@@ -203,7 +248,7 @@ impl Etcd {
 
     /// Whether this address can be used.
     pub(in crate::world) fn accepts(&self, address: &str) -> bool {
-        check(address).is_ok_and(|is_encrypted| !is_encrypted || self.tls.is_some())
+        check(address).is_ok_and(|is_encrypted| !is_encrypted || self.options().is_some())
     }
 
     /// The connection of that number gives no answers: the next one leads to another server.
@@ -215,6 +260,10 @@ impl Etcd {
     }
 }
 
+fn tls_options(authority: impl AsRef<[u8]>, certificate: impl AsRef<[u8]>, key: impl AsRef<[u8]>) -> TlsOptions {
+    TlsOptions::new().ca_certificate(Certificate::from_pem(authority)).identity(Identity::from_pem(certificate, key))
+}
+
 impl Etcd {
     /// Whether its servers report the progress of watches when these have really got that far.
     pub(super) async fn reports_progress(&self) -> Result<bool, String> {
@@ -224,7 +273,7 @@ impl Etcd {
             let is_new = has_sound_progress(status.version());
             if !is_new {
                 let version = status.version();
-                tracing::info!(target: "mgmt", parent: None, "etcd {version} filters less than 3.4.31, 3.5.13 and later versions do");
+                tracing::info!(target: "mgmt", parent: None, "etcd {version} is asked more often than 3.4.31, 3.5.13 and later versions");
             }
             Ok(is_new)
         };

@@ -5,17 +5,11 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::resource::{Condition, Keys, Member, Revision, Transaction, WorldError, Write};
+use crate::resource::{Condition, Keys, Revision, Transaction, Write};
 use crate::world::elastic::{Change, Server, Snapshot, Step, elastic};
 use crate::world::etcd::{CHANGE_MAX, Health, Listed};
-use crate::world::managed::records::{CHANGE, ELECTION, SIZE, change_bytes};
+use crate::world::managed::records::{CHANGE, ELECTION, change_bytes};
 use crate::world::managed::runner::{Lease, Runner, Seen, host_of};
-
-/// Sets how many servers there should be.
-pub(super) async fn set_size(member: &dyn Member, size: u16) -> Result<(), WorldError> {
-    let writes = BTreeMap::from([(SIZE.to_owned(), Write::Put(size.to_string().into_bytes().into(), None))]);
-    member.commit(Transaction { conditions: Vec::new(), writes }).await.map(drop)
-}
 
 fn written(key: &str, written: Option<Revision>) -> Condition {
     Condition { key: key.to_owned(), written }

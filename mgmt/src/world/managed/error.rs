@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::sys::ours::NotOurs;
 use crate::sys::process::ProcessError;
 use crate::world::etcd::EtcdError;
+use crate::world::trust::TrustError;
 
 /// Why this host can't run a server of etcd.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,19 @@ pub enum ManagedError {
     /// Another program runs the server of this directory.
     #[error("{} is in use by another program", .0.display())]
     InUse(PathBuf),
+    /// This host can't be let in, or let others in.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The other hosts would be let in without certificates.
+    #[error(
+        "{0} is not encrypted, and the cluster of this host has an authority: give https://, or a prefix of its own"
+    )]
+    PlainInCluster(String),
+    /// Two ways to be known.
+    #[error(
+        "a host that joins gets certificates of its cluster: give either `--join` or `--tls-ca`, `--tls-cert` and `--tls-key`"
+    )]
+    JoinsWithTls,
     /// An earlier server of this host can't be ended.
     #[error("an etcd that an earlier run has started still has the data in {}, and does not end", .0.display())]
     Undead(PathBuf),

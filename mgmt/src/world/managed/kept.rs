@@ -41,6 +41,8 @@ pub(super) struct Kept {
     pub(super) cluster: Option<u64>,
     /// The addresses of all servers for clients.
     pub(super) servers: BTreeSet<String>,
+    /// The users of its etcd are set up. A first server lets no host in before.
+    pub(super) has_users: bool,
     /// The process of the server that was started last.
     pub(super) process: Option<Earlier>,
 }
@@ -52,6 +54,14 @@ pub(super) struct Initial {
     pub(super) cluster: String,
     /// It is the first one.
     pub(super) is_new: bool,
+}
+
+/// The addresses of servers for clients that a program on this directory has come to know. It may be running.
+pub(in crate::world) fn known_servers(dir: &Path) -> Vec<String> {
+    let kept = fs::read(dir.join(FILE)).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
+    let Some(kept) = kept else { return Vec::new() };
+    let own = kept.addresses.filter(|_| kept.initial.is_some()).map(|own| own.advertise_client).unwrap_or_default();
+    kept.servers.into_iter().chain(own).collect()
 }
 
 /// The directory, with what is remembered.
@@ -91,6 +101,11 @@ impl Directory {
     /// Whether the server of this host has begun.
     pub(super) fn has_data(&self) -> bool {
         self.data().join("member").exists()
+    }
+
+    /// Whether the first server of a cluster has begun and has no users yet.
+    pub(super) fn is_beginning(&self) -> bool {
+        !self.kept.has_users && self.kept.initial.as_ref().is_some_and(|initial| initial.is_new)
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -10,8 +10,12 @@ mod records;
 mod runner;
 mod server;
 mod settings;
+mod size;
 mod space;
+mod trusted;
 mod url;
 
 pub use error::ManagedError;
+pub(in crate::world) use kept::known_servers;
 pub use settings::{Managed, ManagedEtcd};
+pub use size::ServerCount;

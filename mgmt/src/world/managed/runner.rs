@@ -17,6 +17,7 @@ use crate::world::managed::kept::{Directory, Initial};
 use crate::world::managed::records::{PREFIX, Records, SIZE, volunteer_bytes, volunteer_key};
 use crate::world::managed::settings::Managed;
 use crate::world::managed::space::Space;
+use crate::world::managed::trusted::ServerIdentity;
 use crate::world::managed::url::Addresses;
 
 /// How long others wait for this host when it is cut off or has died.
@@ -71,6 +72,10 @@ pub(super) struct Runner {
     pub(super) settings: Managed,
     pub(super) dir: Directory,
     pub(super) world: Etcd,
+    /// The world of the program, which may have fewer rights.
+    clients: Etcd,
+    /// What its server shows others, if this host has joined.
+    pub(super) server: Option<ServerIdentity>,
     pub(super) member: Arc<dyn Member>,
     wishes: watch::Receiver<Wish>,
     /// Where the servers are, for the program.
@@ -95,13 +100,22 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn new(settings: Managed, dir: Directory, world: Etcd, wishes: watch::Receiver<Wish>) -> Runner {
+    pub(super) fn new(
+        settings: Managed,
+        dir: Directory,
+        world: Etcd,
+        clients: Etcd,
+        server: Option<ServerIdentity>,
+        wishes: watch::Receiver<Wish>,
+    ) -> Runner {
         let (member, now) = (world.member(&settings.host), Instant::now());
         let servers = watch::Sender::new(world.addresses());
         Runner {
             settings,
             dir,
             world,
+            clients,
+            server,
             member,
             wishes,
             servers,
@@ -234,7 +248,8 @@ impl Runner {
         let seeds = self.settings.seeds.iter().filter(|seed| !known.contains(seed)).cloned();
         let all: Vec<String> = known.iter().cloned().chain(seeds).collect();
         if !all.is_empty() {
-            self.world.follow(all).await;
+            self.world.follow(all.clone()).await;
+            self.clients.follow(all).await;
         }
         let Some(own) = self.own().cloned() else { return Ok(()) };
         if self.dir.kept().initial.is_some() {

@@ -1,5 +1,6 @@
 //! Keeps the server of this host running.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -11,6 +12,7 @@ use crate::world::managed::kept::Initial;
 use crate::world::managed::program;
 use crate::world::managed::runner::{Runner, initial};
 use crate::world::managed::url::Addresses;
+use crate::world::trust::begin;
 
 /// The longest pause before a server that ended is started again.
 const START_PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -28,7 +30,9 @@ impl Runner {
         if is_first {
             let cluster = initial(&self.name(), &own.advertise_server);
             let initial = Some(Initial { cluster, is_new: true });
-            self.dir.keep(|kept| (kept.initial, kept.member, kept.cluster) = (initial, None, None))?;
+            self.dir.keep(|kept| {
+                (kept.initial, kept.member, kept.cluster, kept.has_users) = (initial, None, None, false);
+            })?;
         }
         if self.dir.kept().initial.is_none() {
             return Ok(());
@@ -36,7 +40,33 @@ impl Runner {
         self.start_child().await?;
         let others = self.dir.kept().servers.iter().any(|server| !own.advertise_client.contains(server));
         // With others it needs some of them, which may start later.
-        if others { Ok(()) } else { self.wait_until_it_answers(&own).await }
+        if others {
+            return Ok(());
+        }
+        self.wait_until_it_answers(&own).await?;
+        self.set_up_users(&own).await
+    }
+
+    /// Sets up the users of a first server, which lets no host in before.
+    async fn set_up_users(&mut self, own: &Addresses) -> Result<(), ManagedError> {
+        let Some(server) = self.server.clone().filter(|_| self.dir.is_beginning()) else { return Ok(()) };
+        begin(&self.world, &self.settings.host, &server.user).await?;
+        self.dir.keep(|kept| kept.has_users = true)?;
+        if let Some(child) = self.child.take() {
+            child.stop().await;
+        }
+        self.world.renew(server.root).await;
+        self.start_child().await?;
+        self.wait_until_it_answers(own).await
+    }
+
+    /// The authority, the certificate and the key, for clients and for other servers.
+    fn files(&self) -> Option<[[PathBuf; 3]; 2]> {
+        if let Some(server) = &self.server {
+            let files = if self.dir.is_beginning() { &server.beginning } else { &server.files };
+            return Some([files.clients.clone(), files.peers.clone()]);
+        }
+        self.settings.tls.clone().map(|files| [files.clone(), files])
     }
 
     async fn wait_until_it_answers(&mut self, own: &Addresses) -> Result<(), ManagedError> {
@@ -82,8 +112,8 @@ impl Runner {
         if let Some(bytes) = self.settings.space {
             command = command.arg(format!("--quota-backend-bytes={bytes}"));
         }
-        if let Some([authority, certificate, key]) = &self.settings.tls {
-            for prefix in ["", "peer-"] {
+        if let Some(files) = self.files() {
+            for (prefix, [authority, certificate, key]) in ["", "peer-"].into_iter().zip(&files) {
                 command = command.arg(format!("--{prefix}client-cert-auth"));
                 for (option, file) in [("trusted-ca-file", authority), ("cert-file", certificate), ("key-file", key)] {
                     command = command.arg(format!("--{prefix}{option}")).arg(file);

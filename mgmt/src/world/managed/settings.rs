@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::resource::{Member, World};
 use crate::world::elastic::IDEAL_SIZE;
@@ -14,7 +14,10 @@ use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::Directory;
 use crate::world::managed::program;
 use crate::world::managed::runner::{Runner, Wish};
+use crate::world::managed::size::ServerCount;
+use crate::world::managed::trusted::Trusted;
 use crate::world::managed::url::Wanted;
+use crate::world::trust::is_there;
 
 /// The default of [`Managed::start_max`].
 const START_MAX: Duration = Duration::from_secs(60);
@@ -50,6 +53,10 @@ pub struct Managed {
     pub(super) size: usize,
     /// The authority, the certificate and the key.
     pub(super) tls: Option<[PathBuf; 3]>,
+    /// The working directory with an authority or an identity.
+    pub(super) trust: Option<PathBuf>,
+    pub(super) join: Option<String>,
+    pub(super) join_url: Option<String>,
     pub(super) start_max: Duration,
     pub(super) space: Option<u64>,
 }
@@ -70,6 +77,9 @@ impl Managed {
             seeds: Vec::new(),
             size: IDEAL_SIZE,
             tls: None,
+            trust: None,
+            join: None,
+            join_url: None,
             start_max: START_MAX,
             space: None,
         }
@@ -134,6 +144,38 @@ impl Managed {
         self
     }
 
+    /// The working directory (the prefix) below which the authority of the cluster is ([`Authority`](crate::world::Authority)), or the
+    /// certificates that this host got when it joined. With them, servers accept no host that has not joined, and let
+    /// each one write its own keys alone. Default: none.
+    pub fn trust(mut self, prefix: impl Into<PathBuf>) -> Managed {
+        self.trust = Some(prefix.into());
+        self
+    }
+
+    /// Joins a cluster with this token, unless this host has joined already. Needs [`Managed::trust`], where its key and
+    /// its certificates are kept. The servers of the cluster are then seeds.
+    pub fn join(mut self, token: impl Into<String>) -> Managed {
+        self.join = Some(token.into());
+        self
+    }
+
+    /// Where other hosts join, if this one has the authority: `https://HOST:PORT`. Default: where clients reach the
+    /// server of this host, with port 2378, or with a free one if [`Managed::server_urls`] has port 0.
+    pub fn join_url(mut self, url: impl Into<String>) -> Managed {
+        self.join_url = Some(url.into());
+        self
+    }
+
+    /// Whether its cluster has an authority.
+    fn is_trusted(&self) -> bool {
+        self.tls.is_none() && (self.join.is_some() || self.trust.as_ref().is_some_and(|prefix| is_there(prefix)))
+    }
+
+    /// Whether this host runs a server, or is ready to.
+    pub(super) fn serves(&self) -> bool {
+        !self.wanted.server.is_empty()
+    }
+
     /// How long the first server may take until it answers. Default: 60 seconds.
     pub fn start_max(mut self, time: Duration) -> Managed {
         self.start_max = time;
@@ -155,36 +197,53 @@ impl Managed {
     /// The addresses, the directory or the program can't be used, or the first server does not come up.
     pub async fn start(self) -> Result<ManagedEtcd, ManagedError> {
         let mut dir = Directory::open(&self.dir).await?;
-        let serves = !self.wanted.server.is_empty();
-        if serves {
+        if self.serves() {
             program::examine(&self.program).await?;
             choose_addresses(&self, &mut dir)?;
         }
-        let known = self.seeds.iter().chain(&dir.kept().servers).cloned();
+        let trusted = Trusted::open(&self, &dir).await?;
+        let own = dir.kept().addresses.clone().filter(|_| self.serves());
         let mut addresses: Vec<String> = Vec::new();
-        known.for_each(|address| {
-            if !addresses.contains(&address) {
-                addresses.push(address)
+        let joined = trusted.iter().flat_map(|trusted| trusted.identity.endpoints());
+        for address in self.seeds.iter().chain(&dir.kept().servers).chain(joined) {
+            let is_own = own.iter().any(|own| own.advertise_client.contains(address));
+            if !addresses.contains(address) && (!is_own || dir.has_data()) {
+                addresses.push(address.clone());
             }
-        });
-        let is_first = serves && (addresses.is_empty() && !dir.has_data());
-        if let (true, Some(own)) = (serves, &dir.kept().addresses) {
+        }
+        let is_first = self.serves() && addresses.is_empty() && !dir.has_data();
+        if let (true, Some(own)) = (addresses.is_empty(), &own) {
             // As long as no other one is known.
-            addresses.extend(if addresses.is_empty() { own.advertise_client.clone() } else { Vec::new() });
+            addresses.extend(own.advertise_client.clone());
         }
         let mut world = Etcd::new(addresses);
         if let Some(files) = &self.tls {
             let [authority, certificate, key] = files.each_ref().map(|file| read(file));
             world = world.tls(authority?, certificate?, key?);
         }
+        let (mut servers, mut server) = (world.clone(), None);
+        if let Some(trusted) = &trusted {
+            world = world.of(trusted.identity.client()?).limited();
+            server = trusted.server()?;
+            servers = match &server {
+                Some(_) if is_first || dir.is_beginning() => world.of(trusted.identity.beginning()?),
+                Some(server) => world.of(server.root.clone()),
+                None => world.clone(),
+            };
+        }
         if let Some(problem) = world.problem() {
             return Err(problem.into());
         }
         let (wish, wishes) = watch::channel(Wish::Serve);
-        let mut runner = Runner::new(self, dir, world.clone(), wishes);
-        let servers = runner.servers.subscribe();
+        let settings = self.clone();
+        let mut runner = Runner::new(self, dir, servers.clone(), world.clone(), server, wishes);
+        let addresses = runner.servers.subscribe();
         runner.begin(is_first).await?;
-        Ok(ManagedEtcd { world, servers, wish, task: tokio::spawn(runner.run()) })
+        let work = match trusted {
+            Some(trusted) => trusted.begin(&settings, own.as_ref(), world.clone(), servers).await?,
+            None => JoinSet::new(),
+        };
+        Ok(ManagedEtcd { world, servers: addresses, wish, task: tokio::spawn(runner.run()), _work: work })
     }
 }
 
@@ -197,7 +256,7 @@ fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), Manag
     let remembered = dir.kept().addresses.as_ref().filter(|addresses| settings.wanted.is_met_by(addresses));
     let mut addresses = match remembered {
         Some(addresses) => addresses.clone(),
-        None => settings.wanted.choose(settings.tls.is_some())?,
+        None => settings.wanted.choose(settings.tls.is_some() || settings.is_trusted())?,
     };
     // The other servers know where the one with this data is.
     if let (Some(known), true) = (&dir.kept().addresses, dir.has_data()) {
@@ -212,6 +271,9 @@ fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), Manag
     }
     if settings.tls.is_none() {
         for url in addresses.plain() {
+            if settings.is_trusted() {
+                return Err(ManagedError::PlainInCluster(url.to_owned()));
+            }
             tracing::warn!(
                 target: "mgmt",
                 "{url} is not encrypted: every user of this host can read and change what the hosts share, and so \
@@ -229,6 +291,8 @@ pub struct ManagedEtcd {
     servers: watch::Receiver<Vec<String>>,
     wish: watch::Sender<Wish>,
     task: JoinHandle<()>,
+    /// What lets this host and others stay in the cluster.
+    _work: JoinSet<()>,
 }
 
 impl Drop for ManagedEtcd {
@@ -255,7 +319,7 @@ impl ManagedEtcd {
     /// The world can't be reached, or does not permit it.
     pub async fn set_size(&self, size: u16) -> Result<(), crate::resource::WorldError> {
         let member: Arc<dyn Member> = self.world.member("");
-        super::act::set_size(&*member, size.max(1)).await
+        ServerCount::set(&*member, size).await
     }
 
     /// Stops the server of this host; its data stays for the next start. If too few of the other servers would be left,

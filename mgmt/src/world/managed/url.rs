@@ -1,5 +1,6 @@
 //! The addresses of a server of this host: where it listens, and what other hosts know.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, TcpListener};
 
@@ -152,6 +153,23 @@ fn known(advertised: Vec<Url>, listens: &[Url]) -> Result<Vec<Url>, ManagedError
 }
 
 impl Addresses {
+    /// The names and addresses by which others know this server.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        let all = [&self.client, &self.server, &self.advertise_client, &self.advertise_server];
+        let hosts = all.into_iter().flatten().filter_map(|url| Some(Url::parse(url).ok()?.host));
+        hosts.collect::<BTreeSet<String>>().into_iter().collect()
+    }
+
+    /// An address with this port, or a free one if those of the server are, where clients reach the server. `None`: it
+    /// is known to them by names alone.
+    pub(super) fn join_url(&self, port: u16) -> Option<String> {
+        let is_free = self.wanted[1].iter().any(|url| url.trim_end_matches('/').ends_with(":0"));
+        let known = self.advertise_client.iter().filter_map(|url| Url::parse(url).ok());
+        let known = known.filter(|url| url.number().is_some()).next()?;
+        let url = Url { is_encrypted: true, port: if is_free { 0 } else { port }, ..known };
+        Some(url.to_string())
+    }
+
     /// The addresses that are not encrypted, which are on this host alone.
     pub(super) fn plain(&self) -> Vec<&str> {
         let all = self.client.iter().chain(&self.server);

@@ -11,6 +11,7 @@ use tokio::io::Interest;
 
 use super::quiet::Changes;
 use super::ready::{Read, Ready};
+use crate::sys::tables::unescape;
 
 const TABLE: &str = "/proc/self/mountinfo";
 const CHUNK: usize = 16 * 1024;
@@ -93,25 +94,6 @@ fn parse(table: &[u8]) -> HashMap<u64, Box<[u8]>> {
         }
     }
     lines
-}
-
-/// Decodes blanks and other characters that the table contains as three octal digits.
-fn unescape(place: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(place.len());
-    let mut rest = place;
-    while let [first, tail @ ..] = rest {
-        match rest {
-            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] => {
-                plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                rest = tail;
-            }
-            _ => {
-                plain.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    plain
 }
 
 fn difference(old: &mut HashMap<u64, Box<[u8]>>, new: HashMap<u64, Box<[u8]>>) -> Vec<Vec<u8>> {
