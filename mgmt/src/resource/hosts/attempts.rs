@@ -68,6 +68,11 @@ impl Attempts {
         Attempts { what: None, failed: 0, is_reported: false }
     }
 
+    /// Whether the last one has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed > 0
+    }
+
     pub(crate) fn succeeded(&mut self) {
         self.failed = 0;
         if std::mem::take(&mut self.is_reported)

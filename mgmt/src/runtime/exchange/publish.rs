@@ -70,7 +70,10 @@ async fn publish_until(
         let stand = Stand { graph, version: publisher.publications.version() };
         let published = publisher.publish(exports).await;
         let failure = published.as_ref().err().map(ToString::to_string);
-        publisher.publications.publish(State { of: stand, failure });
+        // One failure may be that of a server whose connection is lost: another one is asked soon.
+        if failure.is_none() || attempts.has_failed() {
+            publisher.publications.publish(State { of: stand, failure });
+        }
         let pause = match &published {
             Ok(None) => None,
             Ok(Some(_)) => Some(publisher.due.saturating_duration_since(Instant::now())),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use etcd_client::{
@@ -20,6 +21,8 @@ use crate::world::trust::Grant;
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The pause before a question is asked again that a change of users or roles has overtaken.
 pub(super) const OUTDATED: Duration = Duration::from_millis(20);
+/// A connection that is lost is noticed within this time; a server that only falls silent is not.
+const LOST_MAX: Duration = Duration::from_secs(1);
 /// What a transaction can hold: the defaults of etcd are 128 operations and 1.5 MiB, less what each operation needs
 /// besides its key and its value.
 pub(super) const LIMITS: Limits = Limits { operations: 128, bytes: (3 << 19) - (1 << 15) };
@@ -99,6 +102,29 @@ pub(super) fn world_error(error: &Error) -> WorldError {
 }
 
 impl EtcdMember {
+    /// Asks etcd what can be asked twice: if the connection turns out to be lost, another server is asked at once.
+    fn ask_again<T, F>(
+        &self,
+        question: impl Fn(Client) -> F + Send + Sync + 'static,
+    ) -> BoxFuture<Result<T, WorldError>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let question = Arc::new(question);
+        let [first, second] = [(); 2].map(|()| {
+            let question = Arc::clone(&question);
+            self.ask(move |client| question(client))
+        });
+        Box::pin(async move {
+            let began = Instant::now();
+            match first.await {
+                Err(WorldError::Unreachable(_)) if began.elapsed() < LOST_MAX => second.await,
+                answer => answer,
+            }
+        })
+    }
+
     /// Asks etcd, with a time limit for the answer.
     fn ask<T, F>(&self, question: impl Fn(Client) -> F + Send + Sync + 'static) -> BoxFuture<Result<T, WorldError>>
     where
@@ -261,7 +287,7 @@ impl Member for EtcdMember {
     }
 
     fn get(&self, keys: Vec<Keys>) -> BoxFuture<Result<Snapshot, WorldError>> {
-        self.ask(move |client| {
+        self.ask_again(move |client| {
             let keys = keys.clone();
             async move { Ok(snapshot(client, keys).await?) }
         })
@@ -292,7 +318,7 @@ impl Member for EtcdMember {
     }
 
     fn lease(&self, ttl: Duration) -> BoxFuture<Result<LeaseId, WorldError>> {
-        self.ask(move |mut client| async move {
+        self.ask_again(move |mut client| async move {
             // Whole seconds, rounded up.
             let seconds = ttl.as_secs() + u64::from(ttl.subsec_nanos() > 0);
             let seconds = i64::try_from(seconds.max(1)).unwrap_or(i64::MAX).min(SECONDS_MAX);
@@ -302,7 +328,7 @@ impl Member for EtcdMember {
     }
 
     fn renew(&self, lease: LeaseId) -> BoxFuture<Result<(), WorldError>> {
-        self.ask(move |mut client| async move {
+        self.ask_again(move |mut client| async move {
             match client.lease_keep_alive(lease.0.cast_signed()).await {
                 Ok(_) => Ok(()),
                 // Its first answer has no time left.
@@ -313,7 +339,7 @@ impl Member for EtcdMember {
     }
 
     fn revoke(&self, lease: LeaseId) -> BoxFuture<Result<(), WorldError>> {
-        self.ask(move |mut client| async move {
+        self.ask_again(move |mut client| async move {
             match client.lease_revoke(lease.0.cast_signed()).await {
                 Err(error) if code(&error) != Some(NOT_FOUND) => Err(error.into()),
                 _ => Ok(()),
