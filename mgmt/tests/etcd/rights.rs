@@ -243,6 +243,8 @@ async fn a_host_that_compacts_and_moves_the_leader_all_the_time_spoils_nothing()
     let counted = Arc::clone(&compacted);
     let hostile = tokio::spawn(async move {
         loop {
+            // Each compaction needs a change since the last one.
+            let _ = client.kv_client().put("/mgmt/hosts/web3", "x", None).await;
             let (status, newest) =
                 (client.maintenance_client().status().await, client.kv_client().get("/mgmt", None).await);
             let (Ok(status), Ok(newest)) = (status, newest) else { continue };
