@@ -1,5 +1,6 @@
 //! Very many hosts in one process on one real etcd with its default limits: how soon a change of one is applied by all,
-//! what each asks of etcd, how much memory it takes, and what happens if all restart at once. The process has 2 threads.
+//! what each asks of etcd, how much memory it takes, and what happens if all restart at once. The process has two
+//! threads for all of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -38,7 +38,8 @@ pub(super) fn note_refused(view: &WorldView, head: &Head, why: &str) {
 }
 
 impl Loader {
-    /// Waits until this host may have to have another deploy than at that revision. False: changes may have been missed.
+    /// Waits until this host may have to have another deploy than at that revision. False: changes may have been
+    /// missed.
     pub(super) async fn changed(&self, after: Revision) -> bool {
         let member = Arc::clone(&self.deploys.member);
         let mut feed = Feed::new(member, DeployState::rollout_keys(), Attempts::unreported());

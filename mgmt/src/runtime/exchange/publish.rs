@@ -306,7 +306,8 @@ impl Publisher {
         }
     }
 
-    /// The lease of the exports: the one that they have, so that a restart writes nothing. It is renewed if that is due.
+    /// The lease of the exports: the one that they have, so that a restart writes nothing. It is renewed when that is
+    /// due.
     async fn lease(&mut self, exporter: Option<&Exporter>) -> Result<LeaseId, WorldError> {
         // A third of its time, so that two renewals can fail. Those of hosts that have started together come apart.
         let pause = (self.ttl / 3).min(RENEWAL_MAX);

@@ -1,9 +1,9 @@
 //! Watches of several ranges on servers that report the progress of watches too soon (see `watch.rs`).
 //!
-//! Each range has a watch, and how far these have got is found out by a question: as of the last revision that has come,
+//! Each range has a watch. How far these have got is found out by a question: as of the last revision that has come,
 //! what was written last in each range, and how many entries are there? If no range has anything later than what has
 //! come of it, and as many entries as it had then, nothing is missing up to that revision. (An entry that has come and
-//! gone in between leaves no trace in the answer. If it comes later, the watch is lost, and the reader takes a snapshot.)
+//! gone in between leaves no trace in the answer. If it comes later, the watch is lost: the reader takes a snapshot.)
 //!
 //! So a change costs one question. One watch that covers all ranges would cost none, but gets all that lies between
 //! them: all that is for hosts whose names come before the one of this host.
