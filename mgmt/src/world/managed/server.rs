@@ -120,6 +120,8 @@ impl Runner {
         let mut command = program::command(&self.settings.program)
             .args(["--name", &self.name(), "--initial-cluster-token", &token])
             .args(["--logger", "zap", "--log-outputs", "stdout", "--pre-vote"])
+            // Nothing here uses it, and it would connect with the certificate of a server, which is refused.
+            .arg("--enable-grpc-gateway=false")
             .args(["--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1h"])
             .args(["--listen-client-urls", &own.client.join(","), "--listen-peer-urls", &own.server.join(",")])
             .args(["--advertise-client-urls", &own.advertise_client.join(",")])
