@@ -13,7 +13,7 @@ use crate::gapi::DeployError;
 #[cfg(feature = "etcd")]
 use crate::id::{in_json, in_one_line};
 #[cfg(feature = "etcd")]
-use crate::resource::Member;
+use crate::resource::{Member, World as _};
 #[cfg(feature = "etcd")]
 use crate::world::{Authority, Invitation, JoinedHost, Membership, ServerCount, TrustError};
 
@@ -67,7 +67,7 @@ pub(crate) async fn change(session: &Session, what: &ClusterCommand) -> Result<S
         ClusterCommand::Size { servers, json } => {
             // Only a host that may serve can change it, if users are set up.
             let member = match Membership::open(prefix) {
-                Ok(membership) => membership.member(),
+                Ok(membership) => membership.world().member(""),
                 Err(_) => session.world()?.ok_or(DeployError::NoWorld)?.member(""),
             };
             size(*servers, *json, &*member).await

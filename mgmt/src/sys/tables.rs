@@ -45,8 +45,8 @@ impl Table {
     }
 }
 
-/// Decodes a field of a table, in which blanks and some other characters are a backslash and three octal digits: those of
-/// the kernel about mounts, and fstab(5).
+/// Decodes a field of the tables of mounts, or of fstab(5): blanks and some other characters are a backslash and three
+/// octal digits there.
 pub fn unescape(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;

@@ -84,19 +84,13 @@ async fn publish_until(
         if published.is_ok() {
             attempts.succeeded();
         }
-        let again = async {
-            match pause {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => std::future::pending().await,
-            }
-        };
         let is_ending = tokio::select! {
             changed = in_force.changed() => match changed {
                 Ok(()) => false,
                 Err(_) => return,
             },
             Ok(()) = received.changed() => false,
-            () = again => {
+            () = after(pause) => {
                 // A renewal is done by publishing.
                 if published.is_ok() {
                     contested.succeeded();
@@ -120,6 +114,14 @@ async fn publish_until(
             Some(pause) if published.is_err() && !exports.is_empty() => tokio::time::sleep(pause).await,
             _ => return,
         }
+    }
+}
+
+/// Waits for that time; without one, for ever.
+async fn after(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
     }
 }
 

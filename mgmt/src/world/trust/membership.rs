@@ -1,11 +1,10 @@
 //! The hosts of a cluster, for a program on a host with all rights.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::resource::{ETCD_DIR, Member, World as _};
+use crate::resource::ETCD_DIR;
 use crate::world::etcd::Etcd;
 use crate::world::managed::known_servers;
 use crate::world::trust::error::TrustError;
@@ -76,9 +75,9 @@ impl Membership {
         Ok(Membership { etcd: servers(prefix, &identity).of(identity.root()?), own })
     }
 
-    /// The world with all rights.
-    pub(crate) fn member(&self) -> Arc<dyn Member> {
-        self.etcd.member("")
+    /// The world of the cluster, with all rights.
+    pub fn world(&self) -> Etcd {
+        self.etcd.clone()
     }
 
     /// The hosts that have joined, in the order of their names.
