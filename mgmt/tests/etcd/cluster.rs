@@ -2,31 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use crate::running::{Running, command, mgmt, until};
 use crate::server::Server;
-
-/// A program that is killed at the end.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended, or will.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn command(server: &Server, host: &str, arguments: &[&str]) -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_mgmt"));
-    program.args(arguments).args(["--hostname", host, "--seeds", &server.url()]).env_remove("MGMT_SEEDS");
-    program
-}
-
-fn mgmt(server: &Server, host: &str, arguments: &[&str]) -> Output {
-    command(server, host, arguments).output().unwrap()
-}
 
 fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -38,14 +18,6 @@ fn start(server: &Server, host: &str, dir: &Path, arguments: &[&str]) -> Running
     let mut program = command(server, host, arguments);
     program.args(["--alive-ttl", "2", "--prefix", prefix.to_str().unwrap()]);
     Running(program.stdout(Stdio::null()).stderr(log).spawn().unwrap())
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(40), "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// A graph that converges when that file is there.

@@ -2,31 +2,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
+use crate::running::{Running, command, mgmt, until};
 use crate::server::Server;
-
-/// A program that is killed at the end.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended, or will.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn command(server: &Server, host: &str, arguments: &[&str]) -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_mgmt"));
-    program.args(arguments).args(["--hostname", host, "--seeds", &server.url()]).env_remove("MGMT_SEEDS");
-    program
-}
-
-fn mgmt(server: &Server, host: &str, arguments: &[&str]) -> Output {
-    command(server, host, arguments).output().unwrap()
-}
 
 fn succeeds(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
@@ -44,14 +23,6 @@ fn follow(server: &Server, host: &str, prefix: &Path, log: &Path) -> Running {
     let log = fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
     let mut program = command(server, host, &["run", "--deploy", "--prefix", prefix.to_str().unwrap()]);
     Running(program.stdout(Stdio::null()).stderr(log).spawn().unwrap())
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(20), "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 fn text(path: &Path) -> String {

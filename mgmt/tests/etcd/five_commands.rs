@@ -2,19 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A run of `mgmt`, which is killed at the end.
-struct Run(Child);
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        // It has ended, or will.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::running::Running;
 
 /// `mgmt` on the prefix of this host.
 fn mgmt(dir: &Path, host: &str, words: &[&str]) -> Command {
@@ -49,9 +40,9 @@ fn into(dir: &Path, host: &str) -> PathBuf {
 }
 
 /// What it reports is in a file.
-fn started(dir: &Path, host: &str, command: &mut Command) -> Run {
+fn started(dir: &Path, host: &str, command: &mut Command) -> Running {
     let log = fs::File::create(dir.join(format!("{host}.log"))).unwrap();
-    Run(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
 }
 
 fn text(output: &Output) -> String {

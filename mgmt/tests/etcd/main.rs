@@ -19,6 +19,8 @@ mod managed;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod program;
 mod rights;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+mod running;
 mod schedules;
 mod server;
 #[cfg(all(feature = "cli", feature = "yaml"))]

@@ -2,21 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-/// A run of `mgmt`, which is killed at the end.
-struct Run(Child);
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        // It has ended, or will.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use crate::running::Running;
 
 fn command(dir: &Path, options: &[&str]) -> Command {
     let yaml = dir.join("graph.yaml");
@@ -33,8 +24,8 @@ fn command(dir: &Path, options: &[&str]) -> Command {
     program
 }
 
-fn start(dir: &Path) -> Run {
-    Run(command(dir, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+fn start(dir: &Path) -> Running {
+    Running(command(dir, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
 }
 
 /// What the server remembers, as soon as there is something else than before.
