@@ -92,6 +92,11 @@ pub(crate) fn deploy_revert(command: Command) -> Command {
     extended(only(command, &[OF_WORLD, &["noop"]]), &examples, exit::OF_DEPLOY)
 }
 
+pub(crate) fn deploy_resume(command: Command) -> Command {
+    let examples = [("", "continue with the wave in which it was stopped"), ("--no-wait", "leave it to the hosts")];
+    extended(only(command, &[OF_WORLD, &["noop"]]), &examples, exit::OF_DEPLOY)
+}
+
 pub(crate) fn cluster(command: Command) -> Command {
     let examples = [
         ("status", "show which hosts have converged"),

@@ -35,6 +35,9 @@ pub struct ServerOptions {
     /// The program of etcd, 3.4 or later; default: etcd, from PATH
     #[arg(long, global = true, value_name = "PATH")]
     pub etcd: Option<PathBuf>,
+    /// How many bytes the data of the server may have: 512MiB, 8GiB; default: that of etcd, which is 2GiB
+    #[arg(long, global = true, value_name = "BYTES", env = "MGMT_SERVER_SPACE", value_parser = space)]
+    pub server_space: Option<u64>,
     /// Join a cluster, with the word that `mgmt cluster token` has printed there, or with @FILE that holds it. A host
     /// that has joined needs it no more
     #[arg(long, global = true, value_name = "TOKEN", env = "MGMT_JOIN", hide_env_values = true)]
@@ -47,6 +50,26 @@ pub struct ServerOptions {
     /// next run
     #[arg(long, global = true)]
     pub leave: bool,
+}
+
+/// A number of bytes, with or without a unit. With less than the least one, etcd has no room for its own work.
+fn space(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 16 << 20;
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "" => Some(1),
+        "KiB" => Some(1_u64 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = number.parse().ok().zip(factor).and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
+    // etcd reads it as a signed number.
+    match bytes.filter(|bytes| i64::try_from(*bytes).is_ok()) {
+        None => Err(format!("`{text}` is no number of bytes: give one such as 8589934592, 512MiB or 8GiB")),
+        Some(bytes) if bytes < LEAST => Err(format!("`{text}` is too little: give 16MiB or more")),
+        Some(bytes) => Ok(bytes),
+    }
 }
 
 fn texts(options: &[Seeds]) -> Vec<String> {
@@ -66,6 +89,7 @@ impl ServerOptions {
             ("--advertise-server-urls", !texts(&self.advertise_server_urls).is_empty()),
             ("--advertise-client-urls", !texts(&self.advertise_client_urls).is_empty()),
             ("--etcd", self.etcd.is_some()),
+            ("--server-space", self.server_space.is_some()),
             ("--leave", self.leave),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
@@ -172,6 +196,9 @@ impl Servers {
         if let Some(program) = &servers.etcd {
             managed = managed.program(program);
         }
+        if let Some(space) = servers.server_space {
+            managed = managed.space(space);
+        }
         if let Some(size) = servers.ideal_cluster_size {
             managed = managed.ideal_cluster_size(size);
         }
@@ -228,5 +255,21 @@ impl Servers {
 
     pub(crate) async fn end(self) {
         match self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_is_bytes_with_a_unit_or_without_and_not_too_little() {
+        assert_eq!((space("16777216"), space("512MiB"), space("8GiB")), (Ok(1 << 24), Ok(512 << 20), Ok(8 << 30)));
+        for wrong in
+            ["", "GiB", "8GB", "-1", "1.5GiB", "8 GiB", "18446744073709551616", "9223372036854775808", "99999999999GiB"]
+        {
+            assert!(space(wrong).unwrap_err().contains("no number of bytes"), "{wrong}");
+        }
+        assert!(space("1KiB").unwrap_err().contains("16MiB or more"));
     }
 }

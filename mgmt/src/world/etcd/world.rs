@@ -298,7 +298,7 @@ impl Etcd {
             let is_new = has_sound_progress(status.version());
             if !is_new {
                 let version = status.version();
-                tracing::info!(target: "mgmt", parent: None, "etcd {version} is asked more often than 3.4.31, 3.5.13 and later versions");
+                tracing::debug!(target: "mgmt", parent: None, "etcd {version} is asked more often than 3.4.31, 3.5.13 and later versions");
             }
             Ok(is_new)
         };
