@@ -17,6 +17,9 @@ pub struct ServerOptions {
     /// http://127.0.0.1:PORT, which every user of this host can reach. Without `--seeds` it is the first one
     #[arg(long, alias = "peer-urls", global = true, value_name = "URLS", env = "MGMT_SERVER_URLS", value_parser = seeds)]
     pub server_urls: Vec<Seeds>,
+    /// Run a server of etcd on unix sockets below the prefix, for programs of this user on this host alone
+    #[arg(long, global = true)]
+    pub no_network: bool,
     /// Where clients reach that server; default: the same host, with port 2379
     #[arg(long, global = true, value_name = "URLS", env = "MGMT_CLIENT_URLS", value_parser = seeds)]
     pub client_urls: Vec<Seeds>,
@@ -77,6 +80,23 @@ fn texts(options: &[Seeds]) -> Vec<String> {
 }
 
 impl ServerOptions {
+    /// An option that has no sense without a network.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn of_network(&self) -> Option<&'static str> {
+        let given = [
+            ("--server-urls", !texts(&self.server_urls).is_empty()),
+            ("--client-urls", !texts(&self.client_urls).is_empty()),
+            ("--advertise-server-urls", !texts(&self.advertise_server_urls).is_empty()),
+            ("--advertise-client-urls", !texts(&self.advertise_client_urls).is_empty()),
+            ("--join", self.join.as_ref().is_some_and(|token| !token.is_empty())),
+            ("--join-url", self.join_url.is_some()),
+            ("--ideal-cluster-size", self.ideal_cluster_size.is_some()),
+            ("--no-server", self.no_server),
+            ("--leave", self.leave),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
     /// Whether this host runs a server, or is ready to.
     pub(crate) fn serves(&self) -> bool {
         !self.no_server && !texts(&self.server_urls).is_empty()
@@ -166,6 +186,9 @@ impl Servers {
     ) -> Result<Option<Servers>, CommandError> {
         let seeds = texts(&options.seeds);
         let servers = &options.servers;
+        if servers.no_network {
+            return Servers::without_network(options, host, prefix, is_noop).await;
+        }
         if let (false, false, Some(option)) = (servers.serves(), servers.no_server, servers.superfluous()) {
             return Err(CommandError::Other(format!("`{option}` is for a server of etcd: give `--server-urls` too")));
         }
@@ -210,6 +233,30 @@ impl Servers {
         Ok(Some(Servers { etcd, leaves: servers.leave || is_temporary }))
     }
 
+    /// The server on sockets below the prefix.
+    async fn without_network(
+        options: &WorldOptions,
+        host: &str,
+        prefix: &Path,
+        is_noop: bool,
+    ) -> Result<Option<Servers>, CommandError> {
+        options.check_no_network()?;
+        if is_noop {
+            return Ok(None);
+        }
+        let servers = &options.servers;
+        let mut managed =
+            crate::world::Managed::new(prefix.join(crate::resource::ETCD_DIR), host).trust(prefix).no_network();
+        if let Some(program) = &servers.etcd {
+            managed = managed.program(program);
+        }
+        if let Some(space) = servers.server_space {
+            managed = managed.space(space);
+        }
+        let etcd = managed.start().await.map_err(|error| CommandError::Other(error.to_string()))?;
+        Ok(Some(Servers { etcd, leaves: false }))
+    }
+
     pub(crate) fn world(&self) -> Arc<dyn World> {
         Arc::new(self.etcd.world())
     }
@@ -240,7 +287,7 @@ impl Servers {
         _: bool,
     ) -> Result<Option<Servers>, CommandError> {
         let servers = &options.servers;
-        if servers.serves() || servers.superfluous().is_some() {
+        if servers.serves() || servers.no_network || servers.superfluous().is_some() {
             return Err(CommandError::Other(
                 "`--server-urls` needs the Cargo feature `etcd`, which this program was built without: build it with it"
                     .to_owned(),
