@@ -1,7 +1,7 @@
 //! Three hosts that know one another: each exports its address, and all collect them into a file of hosts.
 //!
-//! `cargo run --example cluster`. The three engines run in this program, on one world in its memory; on three machines,
-//! each would run the same graph with a world that they share. It ends when all files are as they should be.
+//! `cargo run --example cluster`. The three engines run in this program, on one world in its memory. On three machines,
+//! each would run the same graph with a world that they share.
 //!
 //! `cargo run --example cluster --features etcd` shares an etcd instead, with certificates, as three machines would: the
 //! first host runs its server (Debian, Ubuntu: the package `etcd-server`), and lets the others in; with the argument
@@ -60,7 +60,6 @@ impl Shared {
                     Some(authority) => part.join(Invitation::default().token(authority)?),
                     None => {
                         *authority = Some(Authority::builder().create(prefix)?);
-                        // On three machines: the address of this one.
                         part.server_urls(["https://127.0.0.1:0"])
                     }
                 };
