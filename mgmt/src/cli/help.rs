@@ -12,6 +12,7 @@ const OF_GRAPHS: &[&str] = &[
     "allow_tmp_prefix",
     "hostname",
     "seeds",
+    "no_network",
     "tls_ca",
     "tls_cert",
     "tls_key",
@@ -61,7 +62,7 @@ pub(crate) fn graph(command: Command) -> Command {
 }
 
 /// The options of a run that the deploys of a world need.
-const OF_WORLD: &[&str] = &["prefix", "hostname", "seeds", "tls_ca", "tls_cert", "tls_key"];
+const OF_WORLD: &[&str] = &["prefix", "hostname", "seeds", "no_network", "tls_ca", "tls_cert", "tls_key"];
 
 pub(crate) fn deploy(command: Command) -> Command {
     let command = only(command, &[OF_WORLD, SOURCE, &["noop"]]);
