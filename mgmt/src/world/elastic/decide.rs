@@ -237,8 +237,9 @@ impl<'a> Decision<'a> {
         }
         let left = || self.snapshot.voters().filter(|other| other.id != server.id);
         let mut healthy = left().filter(|other| other.is_healthy).count();
-        // Those that have moved are held together by those that have not.
-        let holds = |other: &Server| other.is_healthy && !self.snapshot.has_moved(other);
+        // Those that have moved are held together by those that have not, which must have reported where they are.
+        let stays = |other: &Server| self.snapshot.runs(other.id).is_some_and(|(_, at)| other.is_at(&at.peers));
+        let holds = |other: &Server| other.is_healthy && stays(other);
         if !left().any(holds) && !self.is(Mutant::ForgetMoves) {
             healthy = healthy.min(1);
         }
@@ -284,8 +285,9 @@ impl<'a> Decision<'a> {
                 Some(reason) => refused = refused.or(Some(Step::Wait(reason))),
             }
         }
-        if let Some(change) = self.moved() {
-            return Some(Step::Begin(change));
+        let moved = self.moved().map(Step::Begin);
+        if moved.is_some() && !self.is(Mutant::ForgetMoves) {
+            return moved;
         }
         let leaving = |server: &&Server| snapshot.runs(server.id).is_some_and(|(_, host)| host.is_leaving);
         let staying = snapshot.voters().filter(|server| !leaving(server)).count();
@@ -310,7 +312,7 @@ impl<'a> Decision<'a> {
         } else {
             leavers.sort_by_key(|server| &server.host);
         }
-        let Some(leaver) = leavers.first() else { return refused };
+        let Some(leaver) = leavers.first() else { return moved.or(refused) };
         match self.refuses(leaver) {
             None => begin(leaver),
             Some(reason) => Some(Step::Wait(reason)),

@@ -333,7 +333,14 @@ fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), Manag
             tracing::warn!(target: "mgmt", "{}", plain(url));
         }
     }
-    dir.keep(|kept| kept.addresses = Some(addresses))
+    dir.keep(|kept| {
+        // Clients find it where it is now.
+        let before = kept.addresses.iter().flat_map(|before| &before.advertise_client);
+        if before.fold(false, |was, url| kept.servers.remove(url) || was) {
+            kept.servers.extend(addresses.advertise_client.iter().cloned());
+        }
+        kept.addresses = Some(addresses);
+    })
 }
 
 impl Etcd {

@@ -50,6 +50,16 @@ fn event(cluster: &mut Cluster, rng: &mut Rng) {
         91..95 => cluster.pass_time(n, Duration::from_secs(rng.below(100) as u64)),
         95..97 => cluster.deliver(),
         97..98 => cluster.etcd.ideal = 1 + rng.below(HOSTS),
+        98..99 => {
+            // Some hosts restart, and their servers have other addresses.
+            for n in (0..HOSTS).filter(|_| rng.percent(30)) {
+                if cluster.hosts[n].is_alive && cluster.hosts[n].is_member() {
+                    cluster.die(n, false);
+                    cluster.relocate(n);
+                    cluster.start(n, false);
+                }
+            }
+        }
         _ => cluster.pass_time(n, Duration::from_secs(1)),
     }
 }
