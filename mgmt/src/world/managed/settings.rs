@@ -99,7 +99,8 @@ impl Managed {
 
     /// Where the server of this host listens for other servers: `https://HOST:PORT`, or on this host alone
     /// `http://127.0.0.1:PORT`, which every local user can reach. The port 0 is one that is free; it stays the same as
-    /// long as the server has data. Default: none, and this host does not run a server.
+    /// long as the server has data. A server with data that gets other addresses becomes known at them. Default: none,
+    /// and this host does not run a server.
     pub fn server_urls(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Managed {
         self.wanted.server = texts(urls);
         self
