@@ -3,9 +3,9 @@
 //! `cargo run --example cluster`. The three engines run in this program, on one world in its memory. On three machines,
 //! each would run the same graph with a world that they share.
 //!
-//! `cargo run --example cluster --features etcd` shares an etcd instead, with certificates, as three machines would. Its
-//! server runs on the first host (Debian, Ubuntu: the package `etcd-server`), which lets the others in. With the argument
-//! `embedded`, it is the world in memory.
+//! `cargo run --example cluster --features etcd` shares an etcd instead, with certificates, as three machines would.
+//! Its server runs on the first host (Debian, Ubuntu: the package `etcd-server`), which lets the others in. With the
+//! argument `embedded`, it is the world in memory.
 
 use std::error::Error;
 use std::path::Path;
