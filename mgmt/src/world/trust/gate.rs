@@ -124,9 +124,8 @@ impl State {
         };
         let (mut stream, request) = within(HOST_MAX, question).await?;
         let answer = timeout(WORK_MAX, self.answer(&request, from)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            Answer::Refused("the servers of etcd do not answer: this is worth another try later".to_owned())
-        });
+        let answer =
+            answer.unwrap_or_else(|_| Answer::Later("the servers of etcd do not answer the join service".to_owned()));
         let reply = async {
             send(&mut stream, &answer).await?;
             tokio::io::AsyncWriteExt::shutdown(&mut stream).await
@@ -161,7 +160,12 @@ impl State {
         };
         done.unwrap_or_else(|error| {
             tracing::warn!(target: "mgmt", "{} could not join: {error}", in_one_line(&request.host));
-            Answer::Refused(format!("it did not work on this side: {error}"))
+            let why = format!("it did not work on this side: {error}");
+            match error {
+                // etcd is away, or has no leader; a disk is full.
+                TrustError::Users(_) | TrustError::File { .. } => Answer::Later(why),
+                _ => Answer::Refused(why),
+            }
         })
     }
 
