@@ -83,7 +83,7 @@ fn begins_alone(mut log: impl io::Read) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    /// A record of this type with so many bytes.
+    /// A record of this type, with a text of this length.
     fn record(kind: u8, bytes: usize) -> Vec<u8> {
         let message = [vec![TYPE_TAG, kind], vec![1; bytes]].concat();
         let padding = message.len().wrapping_neg() % 8;

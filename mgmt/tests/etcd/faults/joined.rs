@@ -1,8 +1,11 @@
 //! Hosts that make their cluster by themselves: with `mgmt cluster init`, `token` and `run --join`.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
 
 use crate::faults::cluster::Cluster;
 use crate::faults::net::{address, on};
@@ -94,6 +97,13 @@ impl Cluster {
     /// Whether a host has the data of a server.
     pub(super) fn has_data(&self, host: usize) -> bool {
         self.path(&format!("h{host}.prefix/etcd/data/member")).exists()
+    }
+
+    /// How many servers a host knows.
+    pub(super) fn known(&self, host: usize) -> usize {
+        let text = fs::read(self.path(&format!("h{host}.prefix/etcd/server.json"))).unwrap_or_default();
+        let kept: Json = serde_json::from_slice(&text).unwrap_or_default();
+        kept["servers"].as_array().map_or(0, Vec::len)
     }
 
     /// Whether a host runs a server now.
