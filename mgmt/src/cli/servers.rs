@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::report::CommandError;
-use crate::cli::world::{Seeds, WorldOptions, seeds};
+use crate::cli::world::{Seeds, WorldOptions, seeds, ttl};
 use crate::resource::World;
 
 /// The options of a host that runs a server of etcd itself.
@@ -49,6 +50,10 @@ pub struct ServerOptions {
     /// 2378
     #[arg(long, global = true, value_name = "URL", env = "MGMT_JOIN_URL")]
     pub join_url: Option<String>,
+    /// How long the place of a server is kept whose host is gone, after its lease of 15 seconds: longer than a restart
+    /// takes; then another host takes it. Give all servers the same; default: 60
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = ttl)]
+    pub missing_max: Option<Duration>,
     /// Leave the servers at the end of the run, after another host has taken the place; default: keep the data for the
     /// next run
     #[arg(long, global = true)]
@@ -109,6 +114,7 @@ impl ServerOptions {
             ("--advertise-server-urls", !texts(&self.advertise_server_urls).is_empty()),
             ("--advertise-client-urls", !texts(&self.advertise_client_urls).is_empty()),
             ("--etcd", self.etcd.is_some()),
+            ("--missing-max", self.missing_max.is_some()),
             ("--server-space", self.server_space.is_some()),
             ("--leave", self.leave),
         ];
@@ -225,6 +231,9 @@ impl Servers {
         if let Some(size) = servers.ideal_cluster_size {
             managed = managed.ideal_cluster_size(size);
         }
+        if let Some(time) = servers.missing_max {
+            managed = managed.missing_max(time);
+        }
         if let Some([authority, certificate, key]) = options.tls_files()? {
             managed = managed.tls(authority, certificate, key);
         }
@@ -264,7 +273,7 @@ impl Servers {
     /// Ends the server of this host.
     pub(crate) async fn end(self) {
         /// How long another host may take to become a server instead.
-        const LEAVE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+        const LEAVE_MAX: Duration = Duration::from_secs(60);
         match self.leaves {
             true => self.etcd.leave(LEAVE_MAX).await,
             false => self.etcd.stop().await,

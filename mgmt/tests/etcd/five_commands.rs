@@ -196,6 +196,8 @@ fn what_can_t_be_joined_is_refused_before_anything_runs() {
         (&["--join", "mgmt1_x", "--seeds", "http://127.0.0.1:1"], "leave out addresses with http://"),
         (&["--join", "@/nonexistent/token"], "`--join @/nonexistent/token`"),
         (&["--noop", "--join", "mgmt1_x"], "joining a cluster changes it"),
+        (&["--missing-max", "5"], "is for a server of etcd: give `--server-urls` too"),
+        (&["--server-space", "5000000"], "is for a server of etcd: give `--server-urls` too"),
     ] {
         let output = run(dir, "web1", words).args(["-t", "0"]).output().unwrap();
         assert!(output.status.code() == Some(1) && text(&output).contains(why), "{words:?}: {output:?}");

@@ -185,6 +185,44 @@ async fn a_server_that_does_not_come_up_is_an_error_with_its_last_lines() {
     assert!(late.contains("etcd did not answer within 1s") && late.contains("begins"), "{late}");
 }
 
+/// Runs etcd, and kills it as soon as its log is there: usually before it has written its members to it.
+const SHORT_LIVED: &str = r#"#!/bin/sh
+etcd="${MGMT_ETCD_OF_TEST}"
+[ "$1" != --version ] || exec "$etcd" --version
+"$etcd" "$@" &
+until ls "${0%/*}"/*/data/member/wal/*.wal > /dev/null 2>&1; do :; done
+kill -9 $!
+exit 1
+"#;
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_first_server_that_was_killed_before_its_log_had_members_begins_again() {
+    let program = std::env::var("MGMT_ETCD").unwrap_or_else(|_| "etcd".to_owned());
+    let mut count = 0;
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let short_lived = dir.path().join("short-lived");
+        fs::write(&short_lived, SHORT_LIVED.replace("${MGMT_ETCD_OF_TEST}", &program)).unwrap();
+        fs::set_permissions(&short_lived, PermissionsExt::from_mode(0o755)).unwrap();
+        let killed = host(dir.path(), "web1").program(short_lived).start().await.unwrap_err().to_string();
+        assert!(killed.contains("etcd has ended"), "{killed}");
+        assert!(dir.path().join("web1/data/member/wal").exists());
+        let web1 = host(dir.path(), "web1").start_max(Duration::from_secs(20)).start().await.unwrap();
+        assert!(put(&web1.world(), "/mgmt/x", "one").await);
+        // Otherwise its log had members already, and is the one that it continues.
+        count += usize::from(dir.path().join("web1/data.removed").exists());
+        drop(web1);
+        // What holds something is kept.
+        let web1 = host(dir.path(), "web1").start().await.unwrap();
+        assert_eq!(get(&web1.world(), "/mgmt/x").await.as_deref(), Some("one"));
+        if count == 2 {
+            return;
+        }
+    }
+    panic!("{count} of 10 were killed in time");
+}
+
 #[tokio::test]
 #[ignore = "needs the program etcd"]
 async fn hosts_join_up_to_the_size_and_leave_when_it_shrinks() {

@@ -17,7 +17,7 @@ use super::snapshot::{Change, Server, Snapshot, Volunteer};
 pub(crate) const START_MAX: Duration = Duration::from_secs(60);
 /// How long a new server may take in all until it has the data of the others.
 pub(crate) const CATCH_UP_MAX: Duration = Duration::from_secs(1800);
-/// How long a member stays that no host runs: the time of a restart. (Its lease has ended before.)
+/// The default of `Snapshot::missing_max`: the time of a restart.
 pub(crate) const MISSING_MAX: Duration = Duration::from_secs(60);
 /// How long a host that failed to join is not nominated again.
 pub(crate) const FAILED_PAUSE: Duration = Duration::from_secs(300);
@@ -258,7 +258,8 @@ impl<'a> Decision<'a> {
             let time = self.snapshot.memory.missing.get(&server.id).map(|since| self.now.saturating_sub(*since));
             // Its host is there, and has lost its data.
             let is_replaced = server.host.as_ref().is_some_and(|host| self.snapshot.volunteers.contains_key(host));
-            self.snapshot.runs(server.id).is_none() && (is_replaced || time.is_some_and(|time| time > MISSING_MAX))
+            let is_late = time.is_some_and(|time| time > self.snapshot.missing_max);
+            self.snapshot.runs(server.id).is_none() && (is_replaced || is_late)
         };
         if self.is(Mutant::KeepDead) {
             return Vec::new();

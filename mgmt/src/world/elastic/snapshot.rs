@@ -56,6 +56,8 @@ pub(crate) struct Snapshot {
     pub(crate) servers: Vec<Server>,
     /// The member that leads the others.
     pub(crate) leader: Option<u64>,
+    /// How long a member stays that no host runs. (The lease of its host has ended before.)
+    pub(crate) missing_max: Duration,
     pub(crate) memory: Memory,
 }
 

@@ -33,6 +33,7 @@ impl Runner {
             change: records.change.as_ref().map(|(change, _)| change.clone()),
             servers: seen.members.all.iter().map(server).collect(),
             leader: None,
+            missing_max: self.settings.missing_max,
             memory: Default::default(),
         };
         let runs: Vec<bool> = snapshot.servers.iter().map(|server| snapshot.runs(server.id).is_some()).collect();

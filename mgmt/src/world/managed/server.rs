@@ -30,11 +30,13 @@ impl Runner {
     /// Starts the server that this host has had before, or the first one of a cluster.
     pub(super) async fn begin(&mut self, is_first: bool) -> Result<(), ManagedError> {
         let Some(own) = self.own().cloned() else { return Ok(()) };
-        // As long as no host was let in, there is nothing to keep; and what etcd has written before it was killed may
-        // be too little for it to ever answer.
-        let begins_again = self.server.is_some() && self.dir.is_beginning();
+        // What etcd has written before it was killed may be too little for it to ever answer. As long as no host was
+        // let in, there is nothing to keep; without an authority, others may have come as soon as it answered.
+        // One that still runs could begin to answer.
+        self.end_orphan().await?;
+        let is_unused = self.server.is_some() && self.dir.is_beginning();
+        let begins_again = is_unused || self.dir.has_begun_in_vain();
         if begins_again {
-            self.end_orphan().await?;
             self.dir.put_data_aside()?;
         }
         if is_first || begins_again {

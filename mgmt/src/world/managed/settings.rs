@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::resource::{Member, World};
 use crate::sys::ours;
-use crate::world::elastic::IDEAL_SIZE;
+use crate::world::elastic::{IDEAL_SIZE, MISSING_MAX};
 use crate::world::etcd::{Etcd, plain};
 use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::Directory;
@@ -63,6 +63,7 @@ pub struct Managed {
     pub(super) is_local: bool,
     pub(super) start_max: Duration,
     pub(super) space: Option<u64>,
+    pub(super) missing_max: Duration,
 }
 
 fn texts(urls: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
@@ -88,6 +89,7 @@ impl Managed {
             is_local: false,
             start_max: START_MAX,
             space: None,
+            missing_max: MISSING_MAX,
         }
     }
 
@@ -208,6 +210,15 @@ impl Managed {
     /// is 2 GiB.
     pub fn space(mut self, bytes: u64) -> Managed {
         self.space = Some(bytes);
+        self
+    }
+
+    /// How long a server whose host is gone stays one of the servers, in addition to the 15 seconds after which its
+    /// lease ends; then another host takes its place. A host that comes back in that time continues with its data, so
+    /// it should be longer than a restart takes. The host that decides uses its own value: give all the same. Default:
+    /// 60 seconds.
+    pub fn missing_max(mut self, time: Duration) -> Managed {
+        self.missing_max = time;
         self
     }
 

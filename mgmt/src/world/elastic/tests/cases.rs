@@ -31,6 +31,7 @@ fn cluster(servers: u64, hosts: u64, ideal: usize) -> Snapshot {
         change: None,
         servers: (1..=servers).map(server).collect(),
         leader: Some(1),
+        missing_max: MISSING_MAX,
         memory: Memory::default(),
     }
 }
@@ -127,6 +128,9 @@ fn a_host_has_the_time_of_a_restart_before_it_is_replaced() {
     assert_eq!(decide(&seen), None);
     dies(&mut seen, 3, MISSING_MAX + Duration::from_secs(1));
     begins(&seen, Change::Leave { id: 3 });
+    // Or the time that was set.
+    assert_eq!(decide(&Snapshot { missing_max: MISSING_MAX * 2, ..seen.clone() }), None);
+    begins(&Snapshot { missing_max: MISSING_MAX / 2, ..seen.clone() }, Change::Leave { id: 3 });
     let mut seen = under_way(seen, Change::Leave { id: 3 }, Duration::ZERO);
     assert_eq!(decide(&seen), Some(Step::Remove { id: 3 }));
     seen.servers.pop();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::etcd::{Etcd, Request};
 use super::rng::Rng;
-use crate::world::elastic::decide::{Step, elastic_with};
+use crate::world::elastic::decide::{MISSING_MAX, Step, elastic_with};
 use crate::world::elastic::mutants::Mutant;
 use crate::world::elastic::snapshot::{Change, Memory, Snapshot, Volunteer};
 
@@ -267,6 +267,7 @@ impl Cluster {
             change: self.etcd.change.as_ref().map(|(change, _)| change.clone()),
             servers: self.etcd.servers(&|id| answering.contains(&id)),
             leader: self.etcd.leader,
+            missing_max: MISSING_MAX,
             memory: Memory::default(),
         }
     }
