@@ -39,19 +39,41 @@ fn every_chapter_is_linked_from_the_readme_on_docs_rs_and_elsewhere() {
     }
 }
 
+/// The anchors that rustdoc and others make of the headings of a text.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    headings.map(|heading| heading.to_lowercase().replace(' ', "-")).collect()
+}
+
 #[test]
 fn links_of_the_readme_and_of_chapters_depend_on_no_place() {
     for path in chapters().into_iter().map(|(_, file)| file).chain(["README.md".to_owned()]) {
         let text = read(&path);
         for (at, _) in text.match_indices("](") {
             let target = text[at + 2..].split(')').next().unwrap();
-            assert!(target.starts_with("https://"), "{path}: ({target}) leads nowhere on docs.rs or in a package");
+            let is_here = target.strip_prefix('#').is_some_and(|anchor| anchors(&text).iter().any(|one| one == anchor));
+            let is_anywhere = target.starts_with("https://");
+            assert!(is_anywhere || is_here, "{path}: ({target}) leads nowhere on docs.rs or in a package");
         }
         for (name, url) in definitions(&text, "") {
             let module = name.replace('-', "_");
             assert_eq!(url, format!("https://docs.rs/mgmt/latest/mgmt/guide/{module}/"), "{path}");
             assert!(chapters().iter().any(|(chapter, _)| *chapter == module), "{path}: no chapter {module}");
         }
+    }
+}
+
+#[test]
+fn links_into_chapters_lead_to_their_headings() {
+    let readme = read("README.md");
+    let places = readme
+        .lines()
+        .filter_map(|line| line.split_once("https://docs.rs/mgmt/latest/mgmt/guide/")?.1.split_once("/#"));
+    let places: Vec<_> = places.collect();
+    assert!(!places.is_empty());
+    for (module, anchor) in places {
+        let (_, file) = chapters().into_iter().find(|(chapter, _)| chapter == module).expect(module);
+        assert!(anchors(&read(&file)).iter().any(|one| one == anchor), "{file}: no heading for #{anchor}");
     }
 }
 
