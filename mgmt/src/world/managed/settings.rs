@@ -347,8 +347,11 @@ fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), Manag
     }
     dir.keep(|kept| {
         // Clients find it where it is now.
-        let before = kept.addresses.iter().flat_map(|before| &before.advertise_client);
-        if before.fold(false, |was, url| kept.servers.remove(url) || was) {
+        let known = kept.servers.len();
+        if let Some(before) = &kept.addresses {
+            kept.servers.retain(|url| !before.advertise_client.contains(url));
+        }
+        if kept.servers.len() < known {
             kept.servers.extend(addresses.advertise_client.iter().cloned());
         }
         kept.addresses = Some(addresses);
