@@ -52,3 +52,4 @@ mod world;
 mod world_hosts;
 mod world_schedule;
 mod world_values;
+mod world_wired;
