@@ -281,6 +281,19 @@ fn the_plans_of_a_first_run_are_what_they_were() {
 
 #[test]
 fn the_hosts_of_cluster_know_one_another() {
-    let ended = Program::new(&example("cluster")).run().code(0);
-    assert_eq!(ended.out, "10.0.0.3 db\n10.0.0.1 web1\n10.0.0.2 web2\nthe same on all three hosts\n");
+    // Without the feature `etcd` there is no other world than that.
+    let ended = Program::new(&example("cluster")).arg("embedded").run().code(0);
+    assert_eq!(ended.out, CLUSTER);
+}
+
+const CLUSTER: &str = "10.0.0.3 db\n10.0.0.1 web1\n10.0.0.2 web2\nthe same on all three hosts\n";
+
+#[cfg(feature = "etcd")]
+#[test]
+#[ignore = "needs the program etcd"]
+fn the_hosts_of_cluster_know_one_another_by_an_etcd_that_they_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = Program::new(&example("cluster")).env("TMPDIR", dir.path()).run().code(0);
+    assert_eq!(ended.out, CLUSTER);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "it leaves nothing");
 }

@@ -93,6 +93,16 @@ pub enum DeployCommand {
         #[command(flatten)]
         publish: PublishOptions,
     },
+    /// Continue a deploy in waves that was stopped, with the wave in which it was
+    #[command(defer(help::deploy_resume))]
+    Resume {
+        /// Do not wait for the end of the rollout
+        #[arg(long)]
+        no_wait: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 impl DeployOptions {
@@ -100,7 +110,9 @@ impl DeployOptions {
     pub(crate) fn is_json(&self) -> bool {
         match &self.what {
             None => self.publish.json,
-            Some(DeployCommand::List { json } | DeployCommand::Show { json, .. }) => *json,
+            Some(
+                DeployCommand::List { json } | DeployCommand::Show { json, .. } | DeployCommand::Resume { json, .. },
+            ) => *json,
             Some(DeployCommand::Revert { publish, .. }) => publish.json,
         }
     }
@@ -164,9 +176,9 @@ fn deploys(session: &Session) -> Result<Deploys, CommandError> {
 }
 
 /// The ID of what was published, if its waves must be waited for.
-fn awaited(session: &Session, published: &Deployed, publish: &PublishOptions) -> Option<DeployId> {
+fn awaited(session: &Session, published: &Deployed, no_wait: bool) -> Option<DeployId> {
     let is_running = published.rollout.as_ref().is_some_and(|rollout| rollout.stage == Stage::Running);
-    let waits = is_running && !publish.waves.no_wait && !session.options.noop;
+    let waits = is_running && !no_wait && !session.options.noop;
     waits.then(|| published.id.clone())
 }
 
@@ -188,7 +200,7 @@ async fn answer(
             show_warnings(&warnings, session.options.log, screen);
             let warnings: Json = warnings.iter().map(problem).collect();
             let text = shown(session, &published, options.publish.json, warnings)?;
-            Ok((text, awaited(session, &published, &options.publish)))
+            Ok((text, awaited(session, &published, options.publish.waves.no_wait)))
         }
         Some(DeployCommand::List { json }) => {
             let (deploys, json) = (deploys(session)?, *json);
@@ -211,7 +223,13 @@ async fn answer(
         Some(DeployCommand::Revert { id, publish }) => {
             let published = deploys(session)?.revert(id.as_deref(), &publish.how(session)).await?;
             let text = shown(session, &published, publish.json, Json::Array(Vec::new()))?;
-            Ok((text, awaited(session, &published, publish)))
+            Ok((text, awaited(session, &published, publish.waves.no_wait)))
+        }
+        Some(DeployCommand::Resume { no_wait, json }) => {
+            let how = Publish::new().dry(session.options.noop);
+            let resumed = deploys(session)?.resume(&how).await?;
+            let text = shown(session, &resumed, *json, Json::Array(Vec::new()))?;
+            Ok((text, awaited(session, &resumed, *no_wait)))
         }
     }
 }
@@ -236,6 +254,10 @@ fn shown(session: &Session, published: &Deployed, json: bool, warnings: Json) ->
     if let Some(rollout) = rollout.as_ref().filter(|rollout| rollout.stage == Stage::Reverted) {
         let (is, to) = (if session.options.noop { "would be" } else { "is" }, rollout.deploy());
         return Ok(format!("deploy {to} {is} reverted: all hosts have deploy {id}\n"));
+    }
+    if let (false, Some(rollout)) = (is_new, rollout) {
+        let continues = if session.options.noop { "would continue" } else { "continues" };
+        return Ok(format!("deploy {id} {continues}: {}\n", waves::stage(rollout)));
     }
     if !is_new {
         return Ok(format!("deploy {id} has this content already and is in force: nothing was published\n"));

@@ -12,6 +12,7 @@ const OF_GRAPHS: &[&str] = &[
     "allow_tmp_prefix",
     "hostname",
     "seeds",
+    "no_network",
     "tls_ca",
     "tls_cert",
     "tls_key",
@@ -61,7 +62,7 @@ pub(crate) fn graph(command: Command) -> Command {
 }
 
 /// The options of a run that the deploys of a world need.
-const OF_WORLD: &[&str] = &["prefix", "hostname", "seeds", "tls_ca", "tls_cert", "tls_key"];
+const OF_WORLD: &[&str] = &["prefix", "hostname", "seeds", "no_network", "tls_ca", "tls_cert", "tls_key"];
 
 pub(crate) fn deploy(command: Command) -> Command {
     let command = only(command, &[OF_WORLD, SOURCE, &["noop"]]);
@@ -89,6 +90,11 @@ pub(crate) fn deploy_show(command: Command) -> Command {
 
 pub(crate) fn deploy_revert(command: Command) -> Command {
     let examples = [("", "return to the one before"), ("3f2a -m 'the last good one'", "return to this one")];
+    extended(only(command, &[OF_WORLD, &["noop"]]), &examples, exit::OF_DEPLOY)
+}
+
+pub(crate) fn deploy_resume(command: Command) -> Command {
+    let examples = [("", "continue with the wave in which it was stopped"), ("--no-wait", "leave it to the hosts")];
     extended(only(command, &[OF_WORLD, &["noop"]]), &examples, exit::OF_DEPLOY)
 }
 

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::report::CommandError;
-use crate::cli::world::{Seeds, WorldOptions, seeds};
+use crate::cli::world::{Seeds, WorldOptions, seeds, ttl};
 use crate::resource::World;
 
 /// The options of a host that runs a server of etcd itself.
@@ -17,6 +18,9 @@ pub struct ServerOptions {
     /// http://127.0.0.1:PORT, which every user of this host can reach. Without `--seeds` it is the first one
     #[arg(long, alias = "peer-urls", global = true, value_name = "URLS", env = "MGMT_SERVER_URLS", value_parser = seeds)]
     pub server_urls: Vec<Seeds>,
+    /// Run a server of etcd on unix sockets below the prefix, for programs of this user on this host alone
+    #[arg(long, global = true)]
+    pub no_network: bool,
     /// Where clients reach that server; default: the same host, with port 2379
     #[arg(long, global = true, value_name = "URLS", env = "MGMT_CLIENT_URLS", value_parser = seeds)]
     pub client_urls: Vec<Seeds>,
@@ -35,6 +39,9 @@ pub struct ServerOptions {
     /// The program of etcd, 3.4 or later; default: etcd, from PATH
     #[arg(long, global = true, value_name = "PATH")]
     pub etcd: Option<PathBuf>,
+    /// How many bytes the data of the server may have: 512MiB, 8GiB; default: that of etcd, which is 2GiB
+    #[arg(long, global = true, value_name = "BYTES", env = "MGMT_SERVER_SPACE", value_parser = space)]
+    pub server_space: Option<u64>,
     /// Join a cluster, with the word that `mgmt cluster token` has printed there, or with @FILE that holds it. A host
     /// that has joined needs it no more
     #[arg(long, global = true, value_name = "TOKEN", env = "MGMT_JOIN", hide_env_values = true)]
@@ -43,10 +50,34 @@ pub struct ServerOptions {
     /// 2378
     #[arg(long, global = true, value_name = "URL", env = "MGMT_JOIN_URL")]
     pub join_url: Option<String>,
+    /// How long the place of a server is kept whose host is gone, after its lease of 15 seconds: longer than a restart
+    /// takes; then another host takes it. Give all servers the same; default: 60
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = ttl)]
+    pub missing_max: Option<Duration>,
     /// Leave the servers at the end of the run, after another host has taken the place; default: keep the data for the
     /// next run
     #[arg(long, global = true)]
     pub leave: bool,
+}
+
+/// A number of bytes, with or without a unit. With less than the least one, etcd has no room for its own work.
+fn space(text: &str) -> Result<u64, String> {
+    const LEAST: u64 = 16 << 20;
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "" => Some(1),
+        "KiB" => Some(1_u64 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        _ => None,
+    };
+    let bytes = number.parse().ok().zip(factor).and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
+    // etcd reads it as a signed number.
+    match bytes.filter(|bytes| i64::try_from(*bytes).is_ok()) {
+        None => Err(format!("`{text}` is no number of bytes: give one such as 8589934592, 512MiB or 8GiB")),
+        Some(bytes) if bytes < LEAST => Err(format!("`{text}` is too little: give 16MiB or more")),
+        Some(bytes) => Ok(bytes),
+    }
 }
 
 fn texts(options: &[Seeds]) -> Vec<String> {
@@ -54,6 +85,23 @@ fn texts(options: &[Seeds]) -> Vec<String> {
 }
 
 impl ServerOptions {
+    /// An option that has no sense without a network.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn of_network(&self) -> Option<&'static str> {
+        let given = [
+            ("--server-urls", !texts(&self.server_urls).is_empty()),
+            ("--client-urls", !texts(&self.client_urls).is_empty()),
+            ("--advertise-server-urls", !texts(&self.advertise_server_urls).is_empty()),
+            ("--advertise-client-urls", !texts(&self.advertise_client_urls).is_empty()),
+            ("--join", self.join.as_ref().is_some_and(|token| !token.is_empty())),
+            ("--join-url", self.join_url.is_some()),
+            ("--ideal-cluster-size", self.ideal_cluster_size.is_some()),
+            ("--no-server", self.no_server),
+            ("--leave", self.leave),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
     /// Whether this host runs a server, or is ready to.
     pub(crate) fn serves(&self) -> bool {
         !self.no_server && !texts(&self.server_urls).is_empty()
@@ -66,6 +114,8 @@ impl ServerOptions {
             ("--advertise-server-urls", !texts(&self.advertise_server_urls).is_empty()),
             ("--advertise-client-urls", !texts(&self.advertise_client_urls).is_empty()),
             ("--etcd", self.etcd.is_some()),
+            ("--missing-max", self.missing_max.is_some()),
+            ("--server-space", self.server_space.is_some()),
             ("--leave", self.leave),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
@@ -142,6 +192,9 @@ impl Servers {
     ) -> Result<Option<Servers>, CommandError> {
         let seeds = texts(&options.seeds);
         let servers = &options.servers;
+        if servers.no_network {
+            return Servers::without_network(options, host, prefix, is_noop).await;
+        }
         if let (false, false, Some(option)) = (servers.serves(), servers.no_server, servers.superfluous()) {
             return Err(CommandError::Other(format!("`{option}` is for a server of etcd: give `--server-urls` too")));
         }
@@ -172,8 +225,14 @@ impl Servers {
         if let Some(program) = &servers.etcd {
             managed = managed.program(program);
         }
+        if let Some(space) = servers.server_space {
+            managed = managed.space(space);
+        }
         if let Some(size) = servers.ideal_cluster_size {
             managed = managed.ideal_cluster_size(size);
+        }
+        if let Some(time) = servers.missing_max {
+            managed = managed.missing_max(time);
         }
         if let Some([authority, certificate, key]) = options.tls_files()? {
             managed = managed.tls(authority, certificate, key);
@@ -183,6 +242,30 @@ impl Servers {
         Ok(Some(Servers { etcd, leaves: servers.leave || is_temporary }))
     }
 
+    /// The server on sockets below the prefix.
+    async fn without_network(
+        options: &WorldOptions,
+        host: &str,
+        prefix: &Path,
+        is_noop: bool,
+    ) -> Result<Option<Servers>, CommandError> {
+        options.check_no_network()?;
+        if is_noop {
+            return Ok(None);
+        }
+        let servers = &options.servers;
+        let mut managed =
+            crate::world::Managed::new(prefix.join(crate::resource::ETCD_DIR), host).trust(prefix).no_network();
+        if let Some(program) = &servers.etcd {
+            managed = managed.program(program);
+        }
+        if let Some(space) = servers.server_space {
+            managed = managed.space(space);
+        }
+        let etcd = managed.start().await.map_err(|error| CommandError::Other(error.to_string()))?;
+        Ok(Some(Servers { etcd, leaves: false }))
+    }
+
     pub(crate) fn world(&self) -> Arc<dyn World> {
         Arc::new(self.etcd.world())
     }
@@ -190,7 +273,7 @@ impl Servers {
     /// Ends the server of this host.
     pub(crate) async fn end(self) {
         /// How long another host may take to become a server instead.
-        const LEAVE_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+        const LEAVE_MAX: Duration = Duration::from_secs(60);
         match self.leaves {
             true => self.etcd.leave(LEAVE_MAX).await,
             false => self.etcd.stop().await,
@@ -213,7 +296,7 @@ impl Servers {
         _: bool,
     ) -> Result<Option<Servers>, CommandError> {
         let servers = &options.servers;
-        if servers.serves() || servers.superfluous().is_some() {
+        if servers.serves() || servers.no_network || servers.superfluous().is_some() {
             return Err(CommandError::Other(
                 "`--server-urls` needs the Cargo feature `etcd`, which this program was built without: build it with it"
                     .to_owned(),
@@ -228,5 +311,21 @@ impl Servers {
 
     pub(crate) async fn end(self) {
         match self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_is_bytes_with_a_unit_or_without_and_not_too_little() {
+        assert_eq!((space("16777216"), space("512MiB"), space("8GiB")), (Ok(1 << 24), Ok(512 << 20), Ok(8 << 30)));
+        for wrong in
+            ["", "GiB", "8GB", "-1", "1.5GiB", "8 GiB", "18446744073709551616", "9223372036854775808", "99999999999GiB"]
+        {
+            assert!(space(wrong).unwrap_err().contains("no number of bytes"), "{wrong}");
+        }
+        assert!(space("1KiB").unwrap_err().contains("16MiB or more"));
     }
 }

@@ -69,6 +69,12 @@ pub(crate) fn ttl(text: &str) -> Result<Duration, String> {
     if ttl < Duration::from_secs(1) { Err(format!("`{text}` is too short: give a second or more")) } else { Ok(ttl) }
 }
 
+/// Whether no certificates are used there.
+#[cfg(feature = "etcd")]
+fn is_plain(url: &str) -> bool {
+    url.starts_with("http://") || url.starts_with("unix:")
+}
+
 const TLS_OPTIONS: [&str; 3] = ["--tls-ca", "--tls-cert", "--tls-key"];
 
 /// The authority, the certificate and the key.
@@ -80,6 +86,9 @@ impl WorldOptions {
     /// # Errors
     /// An address or a file can't be used, or the program can't use etcd.
     pub(crate) fn world(&self, prefix: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
+        if self.servers.no_network {
+            return on_sockets(self, prefix);
+        }
         let seeds: Vec<&str> = self.seeds.iter().flat_map(|seeds| &seeds.0).map(String::as_str).collect();
         let given = TLS_OPTIONS.iter().zip(self.tls()).find(|(_, file)| file.is_some());
         match given {
@@ -109,12 +118,25 @@ impl WorldOptions {
         etcd(&seeds, Pem::try_from(pem).ok()).map(Some)
     }
 
+    /// Refuses options that have no sense with `--no-network`.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn check_no_network(&self) -> Result<(), CommandError> {
+        let seeds = self.seeds.iter().any(|seeds| !seeds.0.is_empty()).then_some("--seeds");
+        let tls = TLS_OPTIONS.iter().zip(self.tls()).find(|(_, file)| file.is_some()).map(|(option, _)| *option);
+        match seeds.or(tls).or(self.servers.of_network()) {
+            None => Ok(()),
+            Some(option) => Err(CommandError::Other(format!(
+                "`{option}` has no sense with `--no-network`, which is for one host alone: leave out one of both"
+            ))),
+        }
+    }
+
     /// Whether an address is given that is not encrypted. That is another world than one with certificates.
     #[cfg(feature = "etcd")]
     pub(crate) fn is_plain(&self) -> bool {
         let servers = &self.servers;
         let all = [&self.seeds, &servers.server_urls, &servers.client_urls];
-        all.into_iter().flatten().flat_map(|seeds| &seeds.0).any(|url| url.starts_with("http://"))
+        all.into_iter().flatten().flat_map(|seeds| &seeds.0).any(|url| is_plain(url))
     }
 
     fn tls(&self) -> [&Option<PathBuf>; 3] {
@@ -141,11 +163,28 @@ impl WorldOptions {
     }
 }
 
+/// The world of a server that runs without a network below this prefix.
+#[cfg(feature = "etcd")]
+fn on_sockets(options: &WorldOptions, prefix: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
+    options.check_no_network()?;
+    let dir = std::path::absolute(prefix.join(crate::resource::ETCD_DIR))?;
+    let wrong = |error: std::io::Error| CommandError::Other(error.to_string());
+    Ok(Some(Arc::new(crate::world::Etcd::on_sockets_in(dir).checked().map_err(wrong)?)))
+}
+
+#[cfg(not(feature = "etcd"))]
+fn on_sockets(_: &WorldOptions, _: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
+    Err(CommandError::Other(
+        "`--no-network` needs the Cargo feature `etcd`, which this program was built without: build it with it"
+            .to_owned(),
+    ))
+}
+
 /// The world of the cluster that the host with this prefix has joined.
 #[cfg(feature = "etcd")]
 fn joined(seeds: &[&str], prefix: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
     // What is not encrypted was named explicitly: it is another one.
-    if seeds.iter().any(|seed| seed.starts_with("http://")) {
+    if seeds.iter().any(|seed| is_plain(seed)) {
         return Ok(None);
     }
     let Some(world) = crate::world::Etcd::joined(prefix)? else { return Ok(None) };

@@ -118,3 +118,35 @@ fn a_deploy_in_waves_continues_when_the_program_that_began_it_is_killed() {
         status.status.success() && out(&status).matches(&id).count() == 3
     });
 }
+
+#[test]
+#[ignore = "needs the program etcd"]
+fn a_rollout_that_was_stopped_is_resumed() {
+    let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
+    fs::write(dir.path().join("first"), "").unwrap();
+    let (first, second) = (gated(dir.path(), "first", "first"), gated(dir.path(), "second", "second"));
+    assert!(mgmt(&server, "desk", &["deploy", "--yaml", &first]).status.success());
+    let _running = ["web1", "web2"].map(|host| start(&server, host, dir.path(), &["run", "--deploy"]));
+    until("all have the first one", || {
+        out(&mgmt(&server, "desk", &["cluster", "status"])).contains("converged: 2 hosts")
+    });
+    let fails = |output: &Output, part: &str| {
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && err.contains(part), "{part:?} in {output:?}");
+    };
+    let resume = |more: &[&str]| mgmt(&server, "desk", &[&["deploy", "resume"], more].concat());
+    fails(&resume(&[]), "no deploy in waves was stopped");
+    let waves = ["--canary", "web2", "--then", "all", "--wave-timeout", "2"];
+    let late = mgmt(&server, "desk", &[&["deploy", "--yaml", &second], &waves[..]].concat());
+    fails(&late, "stopped in wave 1 of 2: web2 has failed");
+    let would = resume(&["--noop"]);
+    assert!(would.status.success() && out(&would).contains("would continue: wave 1 of 2 (web2)"), "{would:?}");
+    assert!(out(&mgmt(&server, "desk", &["deploy", "list"])).contains("stopped in wave 1 of 2"));
+    fs::write(dir.path().join("second"), "").unwrap();
+    let resumed = resume(&[]);
+    assert!(resumed.status.success() && out(&resumed).contains("continues: wave 1 of 2 (web2)"), "{resumed:?}");
+    until("all have converged on it", || {
+        out(&mgmt(&server, "desk", &["cluster", "status"])).contains("converged: 2 hosts")
+    });
+    fails(&resume(&[]), "has reached all hosts");
+}

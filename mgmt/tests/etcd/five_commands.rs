@@ -196,6 +196,8 @@ fn what_can_t_be_joined_is_refused_before_anything_runs() {
         (&["--join", "mgmt1_x", "--seeds", "http://127.0.0.1:1"], "leave out addresses with http://"),
         (&["--join", "@/nonexistent/token"], "`--join @/nonexistent/token`"),
         (&["--noop", "--join", "mgmt1_x"], "joining a cluster changes it"),
+        (&["--missing-max", "5"], "is for a server of etcd: give `--server-urls` too"),
+        (&["--server-space", "5000000"], "is for a server of etcd: give `--server-urls` too"),
     ] {
         let output = run(dir, "web1", words).args(["-t", "0"]).output().unwrap();
         assert!(output.status.code() == Some(1) && text(&output).contains(why), "{words:?}: {output:?}");
@@ -204,4 +206,34 @@ fn what_can_t_be_joined_is_refused_before_anything_runs() {
     assert!(text(&output).contains("make it with `mgmt cluster init`"), "{output:?}");
     let output = mgmt(dir, "web1", &["cluster", "forget", "web2"]).output().unwrap();
     assert!(text(&output).contains("belongs to no cluster"), "{output:?}");
+}
+
+#[test]
+#[ignore = "needs the program etcd"]
+fn a_run_that_can_t_join_yet_reports_it_once_and_can_be_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    assert!(mgmt(dir, "web1", &["cluster", "init"]).output().unwrap().status.success());
+    // No port is free that no program listens at: the first one is for the system alone.
+    let token = token(dir, &["--join-url", "https://127.0.0.1:1"]);
+    let mut web2 = started(dir, "web2", &mut run(dir, "web2", &["--join", &token]));
+    let log = || fs::read_to_string(dir.join("web2.log")).unwrap_or_default();
+    let began = Instant::now();
+    while !log().contains("https://127.0.0.1:1: ") {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(web2.0.try_wait().unwrap().is_none(), "{}", log());
+    assert!(log().matches("asking the join service").count() == 1 && log().contains("tried again"), "{}", log());
+    let interrupted = Command::new("kill").args(["-INT", &web2.0.id().to_string()]).status().unwrap();
+    assert!(interrupted.success());
+    let began = Instant::now();
+    while web2.0.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(5), "it does not end: {}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // A token that is refused is an error at once.
+    let refused = run(dir, "web3", &["--join", "mgmt1_x"]).output().unwrap();
+    assert!(refused.status.code() == Some(1) && text(&refused).contains("no join token"), "{refused:?}");
 }

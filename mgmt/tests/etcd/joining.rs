@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mgmt::resource::Keys;
 use mgmt::world::{Authority, Invitation};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::cluster_of_hosts::{Cluster, get, in_the_end, managed, member, put, refusal};
 
@@ -35,8 +36,10 @@ async fn a_token_lets_one_host_in_and_no_token_lets_none_in() {
     assert!(unknown.contains("not known here"), "{unknown}");
     let late = refusal(cluster.host("web2").join(cluster.token(Invitation::default().ttl(Duration::ZERO)))).await;
     assert!(late.contains("the time of this token is over"), "{late}");
-    let closed = cluster.token(Invitation::default().url("https://127.0.0.1:1"));
-    assert!(refusal(cluster.host("web2").join(closed)).await.contains("https://127.0.0.1:1"));
+    // What answers there has no certificate of the authority, or is no join service.
+    let plain = listening(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let stranger = refusal(cluster.host("web2").join(cluster.token(Invitation::default().url(plain)))).await;
+    assert!(stranger.starts_with("https://127.0.0.1:"), "{stranger}");
     assert!(refusal(cluster.host("web2").join("mgmt1_x")).await.contains("no join token"));
     // The name of a host that is there.
     let taken = refusal(managed(&cluster.prefix("other"), "web1").join(token())).await;
@@ -66,6 +69,44 @@ async fn a_token_lets_one_host_in_and_no_token_lets_none_in() {
     let foreign = Invitation::default().url("https://127.0.0.1:1").token(&other.authority()).unwrap();
     assert!(refusal(cluster.host("web2").join(foreign)).await.contains("another cluster"));
     assert!(Authority::open(cluster.prefix("web2")).unwrap().is_none());
+}
+
+/// The address of a program that gives this answer to each question.
+async fn listening(answer: &'static [u8]) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            // The other side may have gone.
+            let _ = stream.read(&mut [0; 64]).await;
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_host_asks_again_until_the_join_service_answers() {
+    let cluster = Cluster::new(LIFE);
+    let web1 = cluster.first().await;
+    let token = cluster.token(Invitation::default());
+    web1.stop().await;
+    // One with an answer that never comes is asked again too, and so is one that hangs up.
+    let hangs_up = cluster.token(Invitation::default().url(listening(b"").await));
+    let joining = [("web2", &token), ("web3", &hangs_up)];
+    let joining = joining.map(|(host, token)| tokio::spawn(cluster.host(host).join(token).start()));
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let [joining, in_vain] = joining;
+    assert!(!joining.is_finished() && !in_vain.is_finished());
+    in_vain.abort();
+    let _web1 = cluster.first().await;
+    let web2 = tokio::time::timeout(Duration::from_secs(30), joining).await.expect("in time").unwrap().unwrap();
+    let world = member(&web2.world(), "web2");
+    in_the_end(Duration::from_secs(10), async || put(&*world, "/mgmt/hosts/web2", "x").await.is_ok()).await;
+    // It has used its token once.
+    let used = refusal(cluster.host("web3").join(token)).await;
+    assert!(used.contains("was used by another host"), "{used}");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ mod schedules;
 mod server;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod serving;
+mod sockets;
 mod tls;
 mod values;
 

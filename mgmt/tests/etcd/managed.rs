@@ -1,7 +1,8 @@
 //! Hosts that run an etcd themselves.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -28,6 +29,18 @@ async fn get(world: &Etcd, key: &str) -> Option<String> {
     let member = World::member(world, "test");
     let found = member.get(vec![Keys::One(key.to_owned())]).await.ok()?;
     Some(String::from_utf8_lossy(&found.entries.get(key)?.value).into_owned())
+}
+
+/// Reads until there is an answer.
+async fn get_in_the_end(world: &Etcd, key: &str) -> String {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = get(world, key).await {
+            return value;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{world:?} does not answer");
+        tokio::time::sleep(SOON).await;
+    }
 }
 
 /// Writes until it succeeds: while servers change, some answers are missing.
@@ -69,10 +82,85 @@ async fn the_first_server_keeps_its_data_and_its_ports_over_a_restart_and_its_de
     // Its log is for its owner.
     let log = fs::metadata(dir.path().join("web1/log")).unwrap();
     assert_eq!(log.permissions().mode() & 0o777, 0o600);
-    // With data it does not move to other addresses.
+    // With data it does not move to addresses of another kind.
     last.stop().await;
-    let moved = host(dir.path(), "web1").server_urls(["http://127.0.0.1:1"]).start().await.unwrap_err().to_string();
+    let [ca, certificate, key] = Authority::new().files(dir.path(), "web1");
+    let moved = host(dir.path(), "web1").server_urls(["https://127.0.0.1:0"]).tls(ca, certificate, key).start().await;
+    let moved = moved.unwrap_err().to_string();
     assert!(moved.contains("let it leave the cluster first"), "{moved}");
+}
+
+/// A host with these ports for clients and for servers.
+fn at(dir: &Path, name: &str, ports: [u16; 2]) -> Managed {
+    let [client, server] = ports.map(|port| [format!("http://127.0.0.1:{port}")]);
+    host(dir, name).client_urls(client).server_urls(server)
+}
+
+fn free_ports() -> [u16; 2] {
+    let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// The addresses of all members, as the server at this port tells other servers.
+fn peers(port: u16) -> Vec<String> {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return Vec::new() };
+    let mut answer = String::new();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    if stream.write_all(b"GET /members HTTP/1.0\r\n\r\n").and_then(|()| stream.read_to_string(&mut answer)).is_err() {
+        return Vec::new();
+    }
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let members: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let urls = members.as_array().into_iter().flatten().filter_map(|member| member["peerURLs"][0].as_str());
+    let mut urls: Vec<String> = urls.map(str::to_owned).collect();
+    urls.sort();
+    urls
+}
+
+/// Waits until the server at the first one of these ports knows servers at all of them.
+async fn until_peers(ports: &[u16]) {
+    let mut all: Vec<String> = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+    all.sort();
+    let began = Instant::now();
+    while peers(ports[0]) != all {
+        assert!(began.elapsed() < Duration::from_secs(60), "{:?} instead of {all:?}", peers(ports[0]));
+        tokio::time::sleep(SOON).await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn servers_that_get_other_addresses_become_known_at_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, then) = (free_ports(), free_ports());
+    let web1 = at(dir.path(), "web1", first).ideal_cluster_size(3).start().await.unwrap();
+    assert!(put(&web1.world(), "/mgmt/x", "kept").await);
+    // The only one.
+    web1.stop().await;
+    let web1 = at(dir.path(), "web1", then).start().await.unwrap();
+    assert_eq!(get_in_the_end(&web1.world(), "/mgmt/x").await, "kept");
+    until_peers(&[then[1]]).await;
+    // Others join it there.
+    let ports = [free_ports(), free_ports()];
+    let seeds = [format!("http://127.0.0.1:{}", then[0])];
+    let web2 = at(dir.path(), "web2", ports[0]).seeds(seeds.clone()).start().await.unwrap();
+    let web3 = at(dir.path(), "web3", ports[1]).seeds(seeds).start().await.unwrap();
+    until_servers(&[&web1, &web2, &web3], 3, Duration::from_secs(90)).await;
+    // One of three, and then another one: in the end these two know each other without the third one.
+    let [mut second, mut third] = ports;
+    web2.stop().await;
+    second = [second[0], free_ports()[1]];
+    let web2 = at(dir.path(), "web2", second).start().await.unwrap();
+    until_peers(&[second[1], then[1], third[1]]).await;
+    put_in_the_end(&web2.world(), "/mgmt/x", "moved").await;
+    web3.stop().await;
+    third = free_ports();
+    let web3 = at(dir.path(), "web3", third).start().await.unwrap();
+    until_peers(&[third[1], then[1], second[1]]).await;
+    until_servers(&[&web1, &web2, &web3], 3, Duration::from_secs(60)).await;
+    drop(web1);
+    put_in_the_end(&web3.world(), "/mgmt/x", "of two").await;
+    assert_eq!(get_in_the_end(&web2.world(), "/mgmt/x").await, "of two");
 }
 
 #[tokio::test]
@@ -95,6 +183,44 @@ async fn a_server_that_does_not_come_up_is_an_error_with_its_last_lines() {
     let late = host(dir.path(), "web2").program(silent).start_max(Duration::from_secs(1));
     let late = late.start().await.unwrap_err().to_string();
     assert!(late.contains("etcd did not answer within 1s") && late.contains("begins"), "{late}");
+}
+
+/// Runs etcd, and kills it as soon as its log is there: usually before it has written its members to it.
+const SHORT_LIVED: &str = r#"#!/bin/sh
+etcd="${MGMT_ETCD_OF_TEST}"
+[ "$1" != --version ] || exec "$etcd" --version
+"$etcd" "$@" &
+until ls "${0%/*}"/*/data/member/wal/*.wal > /dev/null 2>&1; do :; done
+kill -9 $!
+exit 1
+"#;
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_first_server_that_was_killed_before_its_log_had_members_begins_again() {
+    let program = std::env::var("MGMT_ETCD").unwrap_or_else(|_| "etcd".to_owned());
+    let mut count = 0;
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let short_lived = dir.path().join("short-lived");
+        fs::write(&short_lived, SHORT_LIVED.replace("${MGMT_ETCD_OF_TEST}", &program)).unwrap();
+        fs::set_permissions(&short_lived, PermissionsExt::from_mode(0o755)).unwrap();
+        let killed = host(dir.path(), "web1").program(short_lived).start().await.unwrap_err().to_string();
+        assert!(killed.contains("etcd has ended"), "{killed}");
+        assert!(dir.path().join("web1/data/member/wal").exists());
+        let web1 = host(dir.path(), "web1").start_max(Duration::from_secs(20)).start().await.unwrap();
+        assert!(put(&web1.world(), "/mgmt/x", "one").await);
+        // Otherwise its log had members already, and is the one that it continues.
+        count += usize::from(dir.path().join("web1/data.removed").exists());
+        drop(web1);
+        // What holds something is kept.
+        let web1 = host(dir.path(), "web1").start().await.unwrap();
+        assert_eq!(get(&web1.world(), "/mgmt/x").await.as_deref(), Some("one"));
+        if count == 2 {
+            return;
+        }
+    }
+    panic!("{count} of 10 were killed in time");
 }
 
 #[tokio::test]

@@ -201,6 +201,42 @@ async fn a_wave_that_fails_ends_the_rollout_and_goes_back_if_it_shall() {
 }
 
 #[tokio::test]
+async fn a_rollout_that_was_stopped_continues_with_its_wave_if_a_user_resumes_it() {
+    let (mut site, first) = Site::new(3).await;
+    let refusal = |error: DeployError| error.to_string();
+    let none = refusal(site.deploys.resume(&Publish::new()).await.unwrap_err());
+    assert!(none.contains("no deploy in waves"), "{none}");
+    let mut g = Graph::new("needy");
+    g.add(Exec::new("needy").cmd(format!("test -e {}", site.file("gate"))).shell("/bin/sh"));
+    let second = site.publish(&g.finish().unwrap(), canary("web1").then(Wave::All)).await.unwrap();
+    until("it is stopped", || async { site.stage().await == Some(Stage::Stopped) }).await;
+    // In noop it stays.
+    let would = site.deploys.resume(&Publish::new().dry(true)).await.unwrap();
+    assert_eq!(would.rollout.map(|rollout| rollout.stage), Some(Stage::Running));
+    assert_eq!(site.stage().await, Some(Stage::Stopped));
+    // The cause is still there: it is stopped again.
+    let resumed = site.deploys.resume(&Publish::new()).await.unwrap();
+    assert_eq!((&resumed.id, resumed.is_new), (&second.id, false));
+    until("it is stopped again", || async { site.stage().await == Some(Stage::Stopped) }).await;
+    assert_eq!(site.count(&first).await, 2);
+    site.open("gate");
+    site.stop("web1").await;
+    site.start("web1", builtin_kinds()).await;
+    until("it is well", || async {
+        let all = Cluster::new(&site.world, "desk").status().await.unwrap().hosts;
+        all.iter().any(|host| host.name == "web1" && host.state.as_ref().is_some_and(|state| state.converged))
+    })
+    .await;
+    site.deploys.resume(&Publish::new()).await.unwrap();
+    site.all_have(&second).await;
+    until("it is in force", || async { site.stage().await == Some(Stage::Done) }).await;
+    assert_eq!(site.in_force().await, second.id.as_str());
+    let over = refusal(site.deploys.resume(&Publish::new()).await.unwrap_err());
+    assert!(over.contains("has reached all hosts"), "{over}");
+    site.end().await;
+}
+
+#[tokio::test]
 async fn a_canary_that_refuses_the_deploy_or_dies_ends_the_rollout() {
     let (mut site, first) = Site::new(2).await;
     site.start("web3", Kinds::none().with::<File>()).await;

@@ -82,7 +82,7 @@ pub enum DeployError {
         /// The IDs.
         ids: Vec<DeployId>,
     },
-    /// There is no deploy, or none before the one in force.
+    /// There is no deploy, none before the one in force, or none that could be resumed.
     #[error("{0}")]
     Nothing(String),
     /// The deploy can't be used as it is in the world.

@@ -322,6 +322,30 @@ impl Rollout {
         Some(next)
     }
 
+    /// The rollout after a user has continued it: its present wave is under way again, and hosts that have failed count
+    /// as they are then. `head`: the deploy in force.
+    ///
+    /// # Errors
+    /// It was not stopped; the reason.
+    pub(crate) fn resumed(&self, head: Option<&Head>) -> Result<Rollout, String> {
+        let id = &self.to.id;
+        match self.stage {
+            Stage::Running => Err(format!("deploy {id} is under way, and was not stopped")),
+            Stage::Reverted => {
+                Err(format!("deploy {id} was reverted on all hosts, so there is nothing to resume: deploy again"))
+            }
+            Stage::Done => Err(format!("deploy {id} has reached all hosts")),
+            Stage::Stopped if head != Some(&self.from) => Err(format!(
+                "deploy {id} would take the place of {}, and another deploy has come into force since: deploy again",
+                self.from.id
+            )),
+            Stage::Stopped => {
+                let (failed, why) = Default::default();
+                Ok(Rollout { stage: Stage::Running, failed, why, ..self.clone() })
+            }
+        }
+    }
+
     /// The rollout after a user has ended it: all hosts have the deploy before.
     pub(crate) fn reverted(&self, by: &str) -> Rollout {
         Rollout { stage: Stage::Reverted, why: reason(&format!("{by} has reverted it")), ..self.clone() }

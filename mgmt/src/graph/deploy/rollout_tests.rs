@@ -189,6 +189,8 @@ enum Act {
     Look(u8),
     /// It replaces what it has seen.
     Move(u8, bool),
+    /// It continues what it has seen, because a user asks for it.
+    Resume(u8),
     /// It dies, and another one takes its place, which knows nothing.
     Crash(u8),
 }
@@ -205,6 +207,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => host.prop_map(Act::Return),
         5 => program.clone().prop_map(Act::Look),
         5 => (program.clone(), prop::bool::weighted(0.05)).prop_map(|(program, late)| Act::Move(program, late)),
+        1 => program.clone().prop_map(Act::Resume),
         1 => program.prop_map(Act::Crash),
     ]
 }
@@ -253,6 +256,15 @@ fn play(scene: &mut Scene, acts: Vec<Act>, step: Step, is_careful: bool) {
             }
             Act::Look(n) => looks[usize::from(n)] = Some((scene.written, scene.clone())),
             Act::Crash(n) => looks[usize::from(n)] = None,
+            Act::Resume(n) => {
+                let Some((written, known)) = &looks[usize::from(n)] else { continue };
+                let resumed = known.rollout.resumed(Some(&known.head));
+                assert_eq!(resumed.is_ok(), known.rollout.stage == Stage::Stopped);
+                let Ok(resumed) = resumed else { continue };
+                assert_eq!((resumed.wave, &resumed.hosts), (known.rollout.wave, &known.rollout.hosts));
+                let written = if is_careful { *written } else { scene.written };
+                scene.put(resumed, written);
+            }
             Act::Move(n, is_late) => {
                 let Some((written, known)) = &looks[usize::from(n)] else { continue };
                 let waited = if is_late { LATE } else { IN_TIME };
@@ -290,6 +302,10 @@ proptest! {
         let mut scene = Scene::new(count, terms);
         play(&mut scene, acts, next, true);
         for _ in 0..20 {
+            if let Ok(resumed) = scene.rollout.resumed(Some(&scene.head)) {
+                let written = scene.written;
+                scene.put(resumed, written);
+            }
             let names: Vec<String> = scene.hosts.keys().cloned().collect();
             for name in names {
                 let host = scene.hosts.get_mut(&name).unwrap();
@@ -310,7 +326,11 @@ proptest! {
             Stage::Running => panic!("{:?}", scene.rollout),
             Stage::Done => prop_assert_eq!(with_new, scene.hosts.len()),
             Stage::Reverted => prop_assert_eq!(with_new, 0),
-            Stage::Stopped => {}
+            // Only one that waits for a host that does not exist ends like that again and again.
+            Stage::Stopped => {
+                let missing = |host: &String| !scene.hosts.contains_key(host);
+                prop_assert!(scene.rollout.hosts.iter().flatten().any(missing));
+            }
         }
     }
 }
@@ -417,7 +437,16 @@ fn a_host_that_is_dead_or_late_is_waited_for_and_then_has_failed() {
     assert_eq!(stopped.stage, Stage::Stopped);
     assert!(stopped.why.contains("web0 has failed: after 600 s: it is not alive"), "{}", stopped.why);
     assert!(stopped.includes("web0") && !stopped.includes("web1"));
+    // It continues with the same wave, from then on with all its time, and may be stopped again.
+    let resumed = stopped.resumed(Some(&scene.head)).unwrap();
+    assert_eq!((resumed.stage, resumed.wave, resumed.why.as_str()), (Stage::Running, 0, ""));
+    assert!(resumed.failed.is_empty() && resumed.hosts == stopped.hosts);
+    assert!(resumed.next(Some(&scene.head), &seen(&scene.hosts), IN_TIME).is_none());
+    assert_eq!(resumed.next(Some(&scene.head), &seen(&scene.hosts), LATE).unwrap().stage, Stage::Stopped);
+    assert!(resumed.resumed(Some(&scene.head)).unwrap_err().contains("was not stopped"));
+    assert!(stopped.resumed(Some(&head("other"))).unwrap_err().contains("another deploy has come into force"));
     let back = stopped.reverted("ann@desk");
+    assert!(back.resumed(Some(&scene.head)).unwrap_err().contains("deploy again"));
     assert!(!back.includes("web0") && back.why.contains("ann@desk"));
     assert!(back.next(Some(&scene.head), &seen(&scene.hosts), LATE).is_none());
     // Another deploy has come into force by an older program: the rollout ends, and gives nothing to any host.

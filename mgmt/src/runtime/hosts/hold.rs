@@ -32,6 +32,8 @@ pub(super) struct Hold {
     found: (Option<Entry>, Revision),
     /// No entry of this run has been written yet.
     is_first: bool,
+    /// The last lease with which this run had the entry.
+    own: Option<LeaseId>,
     /// The last lease, and when it got the entry.
     since: Option<(LeaseId, Revision)>,
     held: watch::Sender<Option<Held>>,
@@ -61,7 +63,7 @@ impl Hold {
     pub(super) fn new(member: Arc<dyn Member>, key: String, lease: Lease, what: &'static str) -> Hold {
         let feed = Feed::new(Arc::clone(&member), vec![Keys::One(key.clone())], Attempts::new(what));
         let (held, found) = (watch::Sender::new(None), (None, Revision::default()));
-        Hold { member, key, lease, what, feed, found, is_first: true, since: None, held }
+        Hold { member, key, lease, what, feed, found, is_first: true, own: None, since: None, held }
     }
 
     /// For how long the world certainly has the entry; `None`: it may not have it.
@@ -153,7 +155,8 @@ impl Hold {
         }
         let written = match &self.found.0 {
             Some(found) if found.lease == Some(granted.id) && found.value == *wanted => found.written,
-            Some(found) if found.lease != Some(granted.id) && !self.is_first => {
+            // One with an own lease that has ended: that it is removed is not known here yet.
+            Some(found) if ![Some(granted.id), self.own].contains(&found.lease) && !self.is_first => {
                 self.held.send_replace(None);
                 return Ok(Has::Theirs(granted));
             }
@@ -176,11 +179,86 @@ impl Hold {
                 }
             }
         };
-        self.is_first = false;
+        (self.is_first, self.own) = (false, Some(granted.id));
         let (_, since) = *self.since.get_or_insert((granted.id, written));
         // A part of the time is for clocks that do not run equally fast.
         let ttl = self.lease.ttl();
         self.held.send_replace(Some(Held { until: granted.asked + ttl - ttl / 10, since }));
         Ok(Has::Ours(granted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::resource::{BoxFuture, Snapshot, WorldWatch};
+
+    /// A world with one entry, and the number of what came last.
+    #[derive(Debug, Default)]
+    struct One(Mutex<(Option<Entry>, u64)>);
+
+    fn ready<T: Send + 'static>(value: T) -> std::pin::Pin<Box<dyn Future<Output = T> + Send>> {
+        Box::pin(std::future::ready(value))
+    }
+
+    impl Member for One {
+        fn host(&self) -> &str {
+            "web1"
+        }
+
+        fn get(&self, _: Vec<Keys>) -> BoxFuture<Result<Snapshot, WorldError>> {
+            ready(Err(WorldError::Unreachable("it is not asked".to_owned())))
+        }
+
+        fn watch(&self, _: Vec<Keys>, _: Revision) -> WorldWatch {
+            Box::pin(futures_util::stream::pending())
+        }
+
+        fn commit(&self, transaction: Transaction) -> BoxFuture<Result<Option<Revision>, WorldError>> {
+            let (mut state, written) = (self.0.lock().unwrap(), |entry: &Entry| entry.written);
+            if transaction.conditions.iter().any(|condition| condition.written != state.0.as_ref().map(written)) {
+                return ready(Ok(None));
+            }
+            state.1 += 1;
+            let revision = Revision(state.1);
+            if let Some(Write::Put(value, lease)) = transaction.writes.into_values().next() {
+                state.0 = Some(Entry { value, written: revision, lease });
+            }
+            ready(Ok(Some(revision)))
+        }
+
+        fn lease(&self, _: Duration) -> BoxFuture<Result<LeaseId, WorldError>> {
+            let mut state = self.0.lock().unwrap();
+            state.1 += 1;
+            ready(Ok(LeaseId(state.1)))
+        }
+
+        fn renew(&self, _: LeaseId) -> BoxFuture<Result<(), WorldError>> {
+            ready(Ok(()))
+        }
+
+        fn revoke(&self, _: LeaseId) -> BoxFuture<Result<(), WorldError>> {
+            self.0.lock().unwrap().0 = None;
+            ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_entry_with_an_own_lease_that_has_ended_is_not_that_of_another_engine() {
+        let (member, wanted): (Arc<dyn Member>, Arc<[u8]>) = (Arc::<One>::default(), b"x"[..].into());
+        let lease = Lease::new(Arc::clone(&member), Duration::from_secs(60));
+        let mut hold = Hold::new(Arc::clone(&member), "/mgmt/x".to_owned(), lease, "");
+        let Ok(Has::Ours(granted)) = hold.settle(&wanted).await else { panic!("it is not written") };
+        // The world ends it, and what this host has of the entry is older.
+        member.revoke(granted.id).await.unwrap();
+        hold.lease.lost(granted.id).await;
+        assert!(matches!(hold.settle(&wanted).await, Ok(Has::Unknown)));
+        hold.found.0 = None;
+        assert!(matches!(hold.settle(&wanted).await, Ok(Has::Ours(_))));
+        // That of another engine is left alone.
+        hold.found.0 = Some(Entry { value: Arc::clone(&wanted), written: hold.found.1, lease: Some(LeaseId(99)) });
+        assert!(matches!(hold.settle(&wanted).await, Ok(Has::Theirs(_))));
     }
 }

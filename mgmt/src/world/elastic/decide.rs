@@ -5,7 +5,7 @@
 //! and then struck out (`End`), each by the host that holds the election key. If that host dies in between, the next
 //! one reads the record and completes the change. A request that etcd gets late, from a host that was elected before,
 //! is one that was recorded: to remove a member that is gone already does nothing, and so does to promote one; one more
-//! learner has no vote, and is removed.
+//! learner has no vote, and is removed; addresses that a server does not have (any more) are replaced.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::snapshot::{Change, Server, Snapshot, Volunteer};
 pub(crate) const START_MAX: Duration = Duration::from_secs(60);
 /// How long a new server may take in all until it has the data of the others.
 pub(crate) const CATCH_UP_MAX: Duration = Duration::from_secs(1800);
-/// How long a member stays that no host runs: the time of a restart. (Its lease has ended before.)
+/// The default of `Snapshot::missing_max`: the time of a restart.
 pub(crate) const MISSING_MAX: Duration = Duration::from_secs(60);
 /// How long a host that failed to join is not nominated again.
 pub(crate) const FAILED_PAUSE: Duration = Duration::from_secs(300);
@@ -38,6 +38,8 @@ pub(crate) enum Step {
     Lead { id: u64 },
     /// The member is removed.
     Remove { id: u64 },
+    /// Others reach the member at these addresses.
+    Update { id: u64, peers: Vec<String> },
     /// The record of the change is removed.
     End,
     /// This host gives the election key back.
@@ -121,6 +123,7 @@ impl<'a> Decision<'a> {
         match &snapshot.change {
             Some(Change::Join { host, peers }) if !self.is(Mutant::IgnoreChange) => self.join(host, peers),
             Some(Change::Leave { id }) if !self.is(Mutant::IgnoreChange) => self.leave(*id),
+            Some(Change::Move { id, peers }) if !self.is(Mutant::IgnoreChange) => self.relocate(*id, peers),
             _ => self.next(),
         }
     }
@@ -134,10 +137,7 @@ impl<'a> Decision<'a> {
     fn join(&self, host: &str, peers: &[String]) -> Option<Step> {
         let volunteer = self.snapshot.volunteers.get(host);
         let is_valid = volunteer.is_some_and(|volunteer| !volunteer.is_leaving && volunteer.peers == peers);
-        let time = match &self.snapshot.memory.change {
-            Some((_, since)) if !self.is(Mutant::NoTimeLimit) => self.now.saturating_sub(*since),
-            _ => Duration::ZERO,
-        };
+        let time = self.time();
         let joining = || Some(Step::Wait(Reason::Joining { host: host.to_owned() }));
         let Some(server) = self.snapshot.at(peers) else {
             let add = if self.is(Mutant::AddVoters) { Self::add_voter } else { Self::add };
@@ -157,6 +157,44 @@ impl<'a> Decision<'a> {
             true => Some(Step::Promote { id: server.id }),
             false => joining(),
         }
+    }
+
+    /// For how long the change has been under way.
+    fn time(&self) -> Duration {
+        match &self.snapshot.memory.change {
+            Some((_, since)) if !self.is(Mutant::NoTimeLimit) => self.now.saturating_sub(*since),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// A server listens at these addresses, as others must know.
+    fn relocate(&self, id: u64, peers: &[String]) -> Option<Step> {
+        let is_listed = |server: &Server| server.id == id && !server.is_at(peers);
+        let is_wanted = self.snapshot.servers.iter().any(is_listed)
+            && self.snapshot.runs(id).is_some_and(|(_, volunteer)| volunteer.peers == peers)
+            && self.snapshot.are_free(peers, id)
+            && self.time() <= START_MAX;
+        Some(if is_wanted { Step::Update { id, peers: peers.to_vec() } } else { Step::End })
+    }
+
+    /// The first server that others do not know where it is.
+    fn moved(&self) -> Option<Change> {
+        if self.is(Mutant::KeepAddresses) {
+            return None;
+        }
+        let change = |server: &Server| {
+            let (host, volunteer) = self.snapshot.runs(server.id)?;
+            let can_move = self.snapshot.has_moved(server)
+                && self.snapshot.are_free(&volunteer.peers, server.id)
+                && !self.has_failed(host);
+            can_move.then(|| Change::Move { id: server.id, peers: volunteer.peers.clone() })
+        };
+        self.snapshot.voters().find_map(change)
+    }
+
+    fn has_failed(&self, host: &str) -> bool {
+        let failed = self.snapshot.memory.failed.get(host);
+        failed.is_some_and(|at| self.now.saturating_sub(*at) < FAILED_PAUSE)
     }
 
     fn add(peers: &[String]) -> Step {
@@ -181,7 +219,8 @@ impl<'a> Decision<'a> {
         if let Some(reason) = self.refuses(server) {
             // A dead one may have to leave before this one can.
             let dead = self.dead().into_iter().find(|dead| dead.id != id && self.refuses(dead).is_none());
-            return Some(dead.map_or(Step::Wait(reason), |dead| Step::Begin(Change::Leave { id: dead.id })));
+            let first = dead.map(|dead| Change::Leave { id: dead.id }).or_else(|| self.moved());
+            return Some(first.map_or(Step::Wait(reason), Step::Begin));
         }
         if self.snapshot.leader == Some(id)
             && let Some(next) = self.snapshot.voters().find(|other| other.is_healthy && other.id != id)
@@ -196,7 +235,15 @@ impl<'a> Decision<'a> {
         if server.is_learner || self.is(Mutant::IgnoreQuorum) {
             return None;
         }
-        let (voters, healthy) = (self.snapshot.voters().count() - 1, self.healthy() - usize::from(server.is_healthy));
+        let left = || self.snapshot.voters().filter(|other| other.id != server.id);
+        let mut healthy = left().filter(|other| other.is_healthy).count();
+        // Those that have moved are held together by those that have not, which must have reported where they are.
+        let stays = |other: &Server| self.snapshot.runs(other.id).is_some_and(|(_, at)| other.is_at(&at.peers));
+        let holds = |other: &Server| other.is_healthy && stays(other);
+        if !left().any(holds) && !self.is(Mutant::ForgetMoves) {
+            healthy = healthy.min(1);
+        }
+        let voters = left().count();
         (healthy < quorum(voters)).then(|| Reason::WouldLoseQuorum {
             id: server.id,
             host: server.host.clone(),
@@ -211,7 +258,8 @@ impl<'a> Decision<'a> {
             let time = self.snapshot.memory.missing.get(&server.id).map(|since| self.now.saturating_sub(*since));
             // Its host is there, and has lost its data.
             let is_replaced = server.host.as_ref().is_some_and(|host| self.snapshot.volunteers.contains_key(host));
-            self.snapshot.runs(server.id).is_none() && (is_replaced || time.is_some_and(|time| time > MISSING_MAX))
+            let is_late = time.is_some_and(|time| time > self.snapshot.missing_max);
+            self.snapshot.runs(server.id).is_none() && (is_replaced || is_late)
         };
         if self.is(Mutant::KeepDead) {
             return Vec::new();
@@ -238,6 +286,10 @@ impl<'a> Decision<'a> {
                 Some(reason) => refused = refused.or(Some(Step::Wait(reason))),
             }
         }
+        let moved = self.moved().map(Step::Begin);
+        if moved.is_some() && !self.is(Mutant::ForgetMoves) {
+            return moved;
+        }
         let leaving = |server: &&Server| snapshot.runs(server.id).is_some_and(|(_, host)| host.is_leaving);
         let staying = snapshot.voters().filter(|server| !leaving(server)).count();
         if staying < snapshot.ideal
@@ -261,7 +313,7 @@ impl<'a> Decision<'a> {
         } else {
             leavers.sort_by_key(|server| &server.host);
         }
-        let Some(leaver) = leavers.first() else { return refused };
+        let Some(leaver) = leavers.first() else { return moved.or(refused) };
         match self.refuses(leaver) {
             None => begin(leaver),
             Some(reason) => Some(Step::Wait(reason)),
@@ -278,13 +330,9 @@ impl<'a> Decision<'a> {
     /// The first host that could join.
     fn candidate(&self) -> Option<(&'a str, &'a Volunteer)> {
         let snapshot = self.snapshot;
-        let has_failed = |host: &String| {
-            let failed = snapshot.memory.failed.get(host);
-            failed.is_some_and(|at| self.now.saturating_sub(*at) < FAILED_PAUSE)
-        };
         let can_join = |(host, volunteer): &(&String, &Volunteer)| {
             let is_member = volunteer.id.is_some_and(|id| snapshot.servers.iter().any(|server| server.id == id));
-            !volunteer.is_leaving && !is_member && !has_failed(host) && snapshot.at(&volunteer.peers).is_none()
+            !volunteer.is_leaving && !is_member && !self.has_failed(host) && snapshot.at(&volunteer.peers).is_none()
         };
         let mut candidates = snapshot.volunteers.iter().filter(can_join);
         candidates.next().map(|(host, volunteer)| (host.as_str(), volunteer))

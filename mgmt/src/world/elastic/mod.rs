@@ -6,5 +6,5 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decide::{Step, elastic};
+pub(crate) use decide::{MISSING_MAX, Step, elastic};
 pub(crate) use snapshot::{Change, IDEAL_SIZE, Memory, Server, Snapshot, Volunteer};

@@ -19,11 +19,15 @@ pub(crate) enum Mutant {
     KeepDead,
     /// A learner that is not nominated stays.
     KeepLearners,
+    /// Others never learn that a server listens at other addresses.
+    KeepAddresses,
+    /// A server leaves although those that are left do not know where the others are.
+    ForgetMoves,
 }
 
 impl Mutant {
     #[cfg(test)]
-    pub(crate) const ALL: [Mutant; 8] = [
+    pub(crate) const ALL: [Mutant; 10] = [
         Mutant::IgnoreElection,
         Mutant::IgnoreChange,
         Mutant::NoTimeLimit,
@@ -32,5 +36,7 @@ impl Mutant {
         Mutant::IgnoreQuorum,
         Mutant::KeepDead,
         Mutant::KeepLearners,
+        Mutant::KeepAddresses,
+        Mutant::ForgetMoves,
     ];
 }

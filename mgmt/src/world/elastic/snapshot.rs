@@ -1,6 +1,6 @@
 //! What is known of the servers of a cluster at the moment when the next step is decided. Pure data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The size towards which a cluster grows if no other one is set.
@@ -37,6 +37,8 @@ pub(crate) enum Change {
     Join { host: String, peers: Vec<String> },
     /// The member is removed. The number of a member is never used again, so this can be asked for any number of times.
     Leave { id: u64 },
+    /// The member is reached by others at these addresses from now on.
+    Move { id: u64, peers: Vec<String> },
 }
 
 /// All that the decision depends on.
@@ -54,7 +56,17 @@ pub(crate) struct Snapshot {
     pub(crate) servers: Vec<Server>,
     /// The member that leads the others.
     pub(crate) leader: Option<u64>,
+    /// How long a member stays that no host runs. (The lease of its host has ended before.)
+    pub(crate) missing_max: Duration,
     pub(crate) memory: Memory,
+}
+
+impl Server {
+    /// Whether others know it at exactly these addresses. etcd lists them in an order of its own.
+    pub(crate) fn is_at(&self, peers: &[String]) -> bool {
+        let set = |peers: &[String]| peers.iter().cloned().collect::<BTreeSet<String>>();
+        set(&self.peers) == set(peers)
+    }
 }
 
 impl Snapshot {
@@ -71,6 +83,18 @@ impl Snapshot {
     /// The member with one of these addresses.
     pub(crate) fn at(&self, peers: &[String]) -> Option<&Server> {
         self.servers.iter().find(|server| server.peers.iter().any(|peer| peers.contains(peer)))
+    }
+
+    /// Whether the server of this member listens at other addresses than others know. It reaches those that have not
+    /// moved, and two that have moved do not reach one another.
+    pub(crate) fn has_moved(&self, server: &Server) -> bool {
+        self.runs(server.id).is_some_and(|(_, volunteer)| !server.is_at(&volunteer.peers))
+    }
+
+    /// Whether no other member than this one has one of these addresses.
+    pub(crate) fn are_free(&self, peers: &[String], id: u64) -> bool {
+        let others = self.servers.iter().filter(|server| server.id != id);
+        !others.flat_map(|server| &server.peers).any(|peer| peers.contains(peer))
     }
 
     /// The member that this host runs with a vote.
@@ -98,7 +122,7 @@ pub(crate) struct Memory {
     pub(crate) change: Option<(Change, Duration)>,
     /// The members that no host runs.
     pub(crate) missing: BTreeMap<u64, Duration>,
-    /// The hosts that were nominated and did not join.
+    /// The hosts that were nominated and did not join, and those whose addresses could not be changed.
     pub(crate) failed: BTreeMap<String, Duration>,
 }
 
@@ -111,6 +135,13 @@ impl Memory {
             && seen.at(peers).is_none_or(|server| server.is_learner)
         {
             self.failed.insert(host.clone(), now);
+        }
+        if let Some((Change::Move { id, peers }, _)) = &before
+            && seen.change.is_none()
+            && let Some((host, _)) = seen.runs(*id).filter(|(_, volunteer)| volunteer.peers == *peers)
+            && !seen.servers.iter().any(|server| server.id == *id && server.is_at(peers))
+        {
+            self.failed.insert(host.to_owned(), now);
         }
         self.change = seen.change.as_ref().map(|change| match before {
             Some((same, since)) if same == *change => (same, since),

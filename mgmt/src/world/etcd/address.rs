@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::world::etcd::socket::socket;
+
 /// Why a world in etcd can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -10,7 +12,7 @@ pub enum EtcdError {
     #[error("no address of an etcd server is given: give at least one, such as https://10.0.0.1:2379")]
     NoAddress,
     /// It is no address of a server.
-    #[error("{0:?} is no address of an etcd server: it has the form https://HOST:PORT")]
+    #[error("{0:?} is no address of an etcd server: it has the form https://HOST:PORT, or unix:/PATH on this host")]
     NoUrl(String),
     /// Other hosts could read and change what is sent.
     #[error(
@@ -24,6 +26,10 @@ pub enum EtcdError {
 
 /// Checks an address. Returns whether it is encrypted.
 pub(in crate::world) fn check(url: &str) -> Result<bool, EtcdError> {
+    // Who may use a socket is decided by its directory and its mode.
+    if socket(url).is_some() {
+        return Ok(false);
+    }
     let no_url = || EtcdError::NoUrl(url.to_owned());
     let (scheme, rest) = url.split_once("://").ok_or_else(no_url)?;
     let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(no_url)?;
@@ -50,7 +56,13 @@ mod tests {
 
     #[test]
     fn plain_addresses_lead_to_this_host_alone() {
-        for url in ["http://127.0.0.1:2379", "http://localhost:2379", "http://[::1]:2379/", "http://127.9.9.9:1"] {
+        for url in [
+            "http://127.0.0.1:2379",
+            "http://localhost:2379",
+            "http://[::1]:2379/",
+            "http://127.9.9.9:1",
+            "unix:/run/s",
+        ] {
             assert_eq!(check(url), Ok(false), "{url}");
         }
         for url in ["https://10.0.0.1:2379", "https://etcd.example:2379", "https://[fe80::1]:2379"] {
@@ -60,7 +72,9 @@ mod tests {
         {
             assert_eq!(check(url), Err(EtcdError::Plain(url.to_owned())), "{url}");
         }
-        for url in ["", "10.0.0.1:2379", "ftp://10.0.0.1:2379", "https://10.0.0.1", "https://:2379", "https://a/b:1"] {
+        for url in
+            ["", "10.0.0.1:2379", "ftp://10.0.0.1:2379", "https://10.0.0.1", "https://:2379", "https://a/b:1", "unix:s"]
+        {
             assert_eq!(check(url), Err(EtcdError::NoUrl(url.to_owned())), "{url}");
         }
     }

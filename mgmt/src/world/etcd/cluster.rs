@@ -117,6 +117,11 @@ impl Etcd {
         .await
     }
 
+    /// Lets others reach a member at these addresses.
+    pub(in crate::world) async fn relocate(&self, id: u64, peers: Vec<String>) -> Result<(), String> {
+        self.change(|client| async move { client.cluster_client().member_update(id, peers).await.map(drop) }).await
+    }
+
     /// The member that leads, at one of these addresses, lets another one lead.
     pub(in crate::world) async fn lead(&self, leader: &[String], next: u64) -> Result<(), String> {
         let address = leader.iter().find(|address| self.accepts(address));

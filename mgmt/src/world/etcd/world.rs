@@ -7,12 +7,14 @@ use std::time::Duration;
 use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions};
 use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinSet;
+use tonic::transport::Endpoint;
 
 use crate::resource::{Member, World};
 use crate::sys::rng;
 use crate::world::etcd::address::{EtcdError, check};
 use crate::world::etcd::line::Line;
 use crate::world::etcd::member::{ANSWER_MAX, ANY_KEY, EtcdMember, words};
+use crate::world::etcd::socket::{reach, socket};
 
 /// How long a server may take until it answers for the first time: it may be far away.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -76,8 +78,8 @@ impl fmt::Debug for Etcd {
 }
 
 impl Etcd {
-    /// The etcd with servers at these addresses: `https://HOST:PORT`, or `http://127.0.0.1:PORT` on this host. One is
-    /// enough; with several, others are used when one is away.
+    /// The etcd with servers at these addresses: `https://HOST:PORT`, or on this host `unix:/PATH` or
+    /// `http://127.0.0.1:PORT`. One is enough; with several, others are used when one is away.
     pub fn new(addresses: impl IntoIterator<Item = impl Into<String>>) -> Etcd {
         Etcd {
             addresses: Arc::new(RwLock::new(addresses.into_iter().map(Into::into).collect())),
@@ -224,6 +226,11 @@ impl Etcd {
         let options = ConnectOptions::new().with_keep_alive(KEEP_ALIVE, KEEP_ALIVE).with_keep_alive_while_idle(true);
         // A server that has lost the others reports it, and does not just fall silent.
         let options = options.with_connect_timeout(CONNECT_MAX).with_require_leader(true);
+        if let Some(socket) = socket(address) {
+            let endpoint = Endpoint::from_static("http://localhost").connect_timeout(CONNECT_MAX);
+            let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
+            return reach(socket, endpoint.keep_alive_while_idle(true), options).await.map_err(|error| words(&error));
+        }
         let options = match self.options() {
             Some(tls) => options.with_tls(tls),
             None => options,
@@ -298,7 +305,7 @@ impl Etcd {
             let is_new = has_sound_progress(status.version());
             if !is_new {
                 let version = status.version();
-                tracing::info!(target: "mgmt", parent: None, "etcd {version} is asked more often than 3.4.31, 3.5.13 and later versions");
+                tracing::debug!(target: "mgmt", parent: None, "etcd {version} is asked more often than 3.4.31, 3.5.13 and later versions");
             }
             Ok(is_new)
         };

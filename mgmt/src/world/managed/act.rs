@@ -33,6 +33,7 @@ impl Runner {
             change: records.change.as_ref().map(|(change, _)| change.clone()),
             servers: seen.members.all.iter().map(server).collect(),
             leader: None,
+            missing_max: self.settings.missing_max,
             memory: Default::default(),
         };
         let runs: Vec<bool> = snapshot.servers.iter().map(|server| snapshot.runs(server.id).is_some()).collect();
@@ -122,6 +123,7 @@ impl Runner {
             Step::Add { peers } => self.world.add_learner(peers.clone()).await,
             Step::Promote { id } => self.world.promote(*id).await,
             Step::Remove { id } => self.world.remove(*id).await,
+            Step::Update { id, peers } => self.world.relocate(*id, peers.clone()).await,
             Step::Lead { id } => {
                 let leader = self.leader(seen).await;
                 self.world.lead(&leader, *id).await
@@ -166,6 +168,7 @@ fn in_words(step: &Step, members: &[Listed]) -> String {
         Step::Promote { id } => format!("{} has joined", name(id)),
         Step::Remove { id } => format!("{} has left", name(id)),
         Step::Lead { id } => format!("{} leads", name(id)),
+        Step::Update { id, peers } => format!("{} is at {} now", name(id), peers.join(", ")),
         other => format!("{other:?}"),
     }
 }

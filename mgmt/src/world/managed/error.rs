@@ -95,6 +95,11 @@ pub enum ManagedError {
         "a host that joins gets certificates of its cluster: give either `--join` or `--tls-ca`, `--tls-cert` and `--tls-key`"
     )]
     JoinsWithTls,
+    /// A server without a network is given what only one with a network has.
+    #[error(
+        "a server without a network has no addresses, no other hosts and no certificates: leave out {0}, or `--no-network`"
+    )]
+    NoNetwork(&'static str),
     /// An earlier server of this host can't be ended.
     #[error("an etcd that an earlier run has started still has the data in {}, and does not end", .0.display())]
     Undead(PathBuf),

@@ -13,6 +13,7 @@ use crate::sys::fs::{WriteFs, WriteOptions};
 use crate::sys::ours;
 use crate::sys::process::Earlier;
 use crate::world::managed::error::ManagedError;
+use crate::world::managed::raft_log::is_without_entries;
 use crate::world::managed::url::Addresses;
 
 const FILE: &str = "server.json";
@@ -106,6 +107,13 @@ impl Directory {
     /// Whether the first server of a cluster has begun and has no users yet.
     pub(super) fn is_beginning(&self) -> bool {
         !self.kept.has_users && self.kept.initial.as_ref().is_some_and(|initial| initial.is_new)
+    }
+
+    /// Whether the first server of a cluster has begun, has not been seen to answer, and has data that never held
+    /// anything: etcd would not answer with it either.
+    pub(super) fn has_begun_in_vain(&self) -> bool {
+        let is_new = self.kept.initial.as_ref().is_some_and(|initial| initial.is_new);
+        is_new && self.kept.member.is_none() && is_without_entries(&self.data())
     }
 
     pub(super) fn path(&self) -> &Path {

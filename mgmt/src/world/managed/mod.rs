@@ -6,6 +6,7 @@ mod error;
 mod kept;
 mod log;
 mod program;
+mod raft_log;
 mod records;
 mod runner;
 mod server;

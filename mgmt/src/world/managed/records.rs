@@ -41,6 +41,7 @@ struct VolunteerRecord {
 enum ChangeRecord {
     Join { host: String, peers: Vec<String> },
     Leave { id: u64 },
+    Move { id: u64, peers: Vec<String> },
 }
 
 /// What the keys hold.
@@ -107,6 +108,7 @@ fn change(bytes: &[u8]) -> Option<Change> {
     match serde_json::from_slice(bytes).ok()? {
         ChangeRecord::Join { host, peers } => are_sound(&peers).then_some(Change::Join { host, peers }),
         ChangeRecord::Leave { id } => Some(Change::Leave { id }),
+        ChangeRecord::Move { id, peers } => are_sound(&peers).then_some(Change::Move { id, peers }),
     }
 }
 
@@ -122,6 +124,7 @@ pub(super) fn change_bytes(change: &Change) -> Vec<u8> {
     let record = match change.clone() {
         Change::Join { host, peers } => ChangeRecord::Join { host, peers },
         Change::Leave { id } => ChangeRecord::Leave { id },
+        Change::Move { id, peers } => ChangeRecord::Move { id, peers },
     };
     serde_json::to_vec(&record).unwrap_or_default()
 }

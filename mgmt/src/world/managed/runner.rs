@@ -207,6 +207,10 @@ impl Runner {
             return Ok(());
         }
         self.keep_space(&seen.members.all).await;
+        if self.settings.is_local {
+            // No other host can be one.
+            return self.close_sockets().map_err(|error| own(error.to_string()));
+        }
         let lease = self.keep_lease().await.map_err(|error| Why::from(&error))?;
         if let Some(other) = self.has_namesake(&seen, lease) {
             return Err(own(other));
@@ -218,7 +222,11 @@ impl Runner {
     /// Reads the keys and then the members, which are no older.
     async fn look(&self) -> Result<Seen, Why> {
         let entries = self.member.get(vec![Keys::Below(PREFIX.to_owned())]).await.map_err(|error| Why::from(&error))?;
-        let members = self.world.listed().await.map_err(Why::Shared)?;
+        let mut members = self.world.listed().await.map_err(Why::Shared)?;
+        if let Some(own) = self.own().filter(|_| self.settings.is_local) {
+            // Clients know the whole path.
+            members.all.iter_mut().for_each(|member| member.clients.clone_from(&own.advertise_client));
+        }
         let entries = entries.entries;
         Ok(Seen { records: Records::of(&entries), entries, members })
     }

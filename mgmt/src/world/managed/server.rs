@@ -1,6 +1,9 @@
 //! Keeps the server of this host running.
 
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -11,7 +14,7 @@ use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::Initial;
 use crate::world::managed::program;
 use crate::world::managed::runner::{Runner, initial};
-use crate::world::managed::url::Addresses;
+use crate::world::managed::url::{Addresses, sockets};
 use crate::world::trust::begin;
 
 /// The longest pause before a server that ended is started again.
@@ -27,11 +30,13 @@ impl Runner {
     /// Starts the server that this host has had before, or the first one of a cluster.
     pub(super) async fn begin(&mut self, is_first: bool) -> Result<(), ManagedError> {
         let Some(own) = self.own().cloned() else { return Ok(()) };
-        // As long as no host was let in, there is nothing to keep; and what etcd has written before it was killed may
-        // be too little for it to ever answer.
-        let begins_again = self.server.is_some() && self.dir.is_beginning();
+        // What etcd has written before it was killed may be too little for it to ever answer. As long as no host was
+        // let in, there is nothing to keep; without an authority, others may have come as soon as it answered.
+        // One that still runs could begin to answer.
+        self.end_orphan().await?;
+        let is_unused = self.server.is_some() && self.dir.is_beginning();
+        let begins_again = is_unused || self.dir.has_begun_in_vain();
         if begins_again {
-            self.end_orphan().await?;
             self.dir.put_data_aside()?;
         }
         if is_first || begins_again {
@@ -82,6 +87,33 @@ impl Runner {
         self.settings.tls.clone().map(|files| [files.clone(), files])
     }
 
+    /// etcd makes its sockets with the mode that its umask leaves. Their directory is for this user alone from the
+    /// beginning; so are they themselves from now on.
+    pub(super) fn close_sockets(&self) -> Result<(), ManagedError> {
+        if !self.settings.is_local {
+            return Ok(());
+        }
+        self.each_socket(&sockets(self.dir.path()), |path| {
+            match fs::symlink_metadata(path)?.permissions().mode() & 0o777 {
+                0o600 => Ok(()),
+                _ => fs::set_permissions(path, Permissions::from_mode(0o600)),
+            }
+        })
+    }
+
+    fn each_socket(&self, dir: &Path, work: impl Fn(&Path) -> io::Result<()>) -> Result<(), ManagedError> {
+        let all = || -> io::Result<()> {
+            for entry in fs::read_dir(dir)? {
+                let entry = entry?;
+                if entry.file_type()?.is_socket() {
+                    work(&entry.path())?;
+                }
+            }
+            Ok(())
+        };
+        all().map_err(|error| ManagedError::File { path: dir.to_owned(), why: error.to_string() })
+    }
+
     async fn wait_until_it_answers(&mut self, own: &Addresses) -> Result<(), ManagedError> {
         let (began, after) = (Instant::now(), self.settings.start_max);
         while let Some(child) = &self.child {
@@ -93,6 +125,7 @@ impl Runner {
                 return Err(ManagedError::Silent { after, last });
             }
             if let Some(health) = self.world.health(&own.advertise_client).await {
+                self.close_sockets()?;
                 return self.dir.keep(|kept| kept.member = Some(health.id));
             }
             sleep(Duration::from_millis(50)).await;
@@ -116,20 +149,32 @@ impl Runner {
         let (Some(own), Some(initial)) = (self.own().cloned(), self.dir.kept().initial.clone()) else { return Ok(()) };
         let token = rng::letters(TOKEN_LETTERS, "abcdefghijklmnopqrstuvwxyz")
             .map_err(|error| ManagedError::File { path: self.dir.path().to_owned(), why: error.to_string() })?;
-        let data = self.dir.data();
-        let mut command = program::command(&self.settings.program)
+        let (data, is_local) = (self.dir.data(), own.is_local());
+        let advertised = if is_local { &own.client } else { &own.advertise_client };
+        let program = match self.settings.program.components().count() {
+            // Looked up in PATH.
+            1 => self.settings.program.clone(),
+            _ => std::path::absolute(&self.settings.program).unwrap_or_else(|_| self.settings.program.clone()),
+        };
+        let mut command = program::command(&program)
             .args(["--name", &self.name(), "--initial-cluster-token", &token])
             .args(["--logger", "zap", "--log-outputs", "stdout", "--pre-vote"])
             // Nothing here uses it, and it would connect with the certificate of a server, which is refused.
             .arg("--enable-grpc-gateway=false")
             .args(["--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1h"])
             .args(["--listen-client-urls", &own.client.join(","), "--listen-peer-urls", &own.server.join(",")])
-            .args(["--advertise-client-urls", &own.advertise_client.join(",")])
+            .args(["--advertise-client-urls", &advertised.join(",")])
             .args(["--initial-advertise-peer-urls", &own.advertise_server.join(",")])
             .args(["--initial-cluster", &initial.cluster])
             .args(["--initial-cluster-state", if initial.is_new { "new" } else { "existing" }])
             .arg("--data-dir")
             .arg(&data);
+        if is_local {
+            let dir = sockets(self.dir.path());
+            // One that was killed leaves them, and no etcd runs on this directory now.
+            self.each_socket(&dir, |path| fs::remove_file(path))?;
+            command = command.cwd(dir);
+        }
         if let Some(bytes) = self.settings.space {
             command = command.arg(format!("--quota-backend-bytes={bytes}"));
         }

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::resource::{Member, World};
-use crate::world::elastic::IDEAL_SIZE;
+use crate::sys::ours;
+use crate::world::elastic::{IDEAL_SIZE, MISSING_MAX};
 use crate::world::etcd::{Etcd, plain};
 use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::Directory;
@@ -16,7 +17,7 @@ use crate::world::managed::program;
 use crate::world::managed::runner::{Runner, Wish};
 use crate::world::managed::size::ServerCount;
 use crate::world::managed::trusted::Trusted;
-use crate::world::managed::url::Wanted;
+use crate::world::managed::url::{Addresses, Wanted, local_address, sockets};
 use crate::world::trust::is_there;
 
 /// The default of [`Managed::start_max`].
@@ -58,8 +59,11 @@ pub struct Managed {
     pub(super) join: Option<String>,
     pub(super) join_url: Option<String>,
     pub(super) is_noop: bool,
+    /// Its server has no network.
+    pub(super) is_local: bool,
     pub(super) start_max: Duration,
     pub(super) space: Option<u64>,
+    pub(super) missing_max: Duration,
 }
 
 fn texts(urls: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
@@ -82,8 +86,10 @@ impl Managed {
             join: None,
             join_url: None,
             is_noop: false,
+            is_local: false,
             start_max: START_MAX,
             space: None,
+            missing_max: MISSING_MAX,
         }
     }
 
@@ -95,9 +101,18 @@ impl Managed {
 
     /// Where the server of this host listens for other servers: `https://HOST:PORT`, or on this host alone
     /// `http://127.0.0.1:PORT`, which every local user can reach. The port 0 is one that is free; it stays the same as
-    /// long as the server has data. Default: none, and this host does not run a server.
+    /// long as the server has data. A server with data that gets other addresses becomes known at them. Default: none,
+    /// and this host does not run a server.
     pub fn server_urls(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Managed {
         self.wanted.server = texts(urls);
+        self
+    }
+
+    /// The server of this host listens on unix sockets in its directory alone, which only the user of this program (and
+    /// root) can reach: no other host, no other user, and no certificates. So it is the only one, for engines on this
+    /// host; other programs reach it with [`Etcd::on_sockets_in`]. Default: no.
+    pub fn no_network(mut self) -> Managed {
+        self.is_local = true;
         self
     }
 
@@ -198,12 +213,25 @@ impl Managed {
         self
     }
 
+    /// How long a server whose host is gone stays one of the servers, in addition to the 15 seconds after which its
+    /// lease ends; then another host takes its place. A host that comes back in that time continues with its data, so
+    /// it should be longer than a restart takes. The host that decides uses its own value: give all the same. Default:
+    /// 60 seconds.
+    pub fn missing_max(mut self, time: Duration) -> Managed {
+        self.missing_max = time;
+        self
+    }
+
     /// Starts what this host does for the world: it runs a server, volunteers to run one, or only follows the servers.
     /// A first server answers when this returns.
     ///
     /// # Errors
     /// The addresses, the directory or the program can't be used, or the first server does not come up.
-    pub async fn start(self) -> Result<ManagedEtcd, ManagedError> {
+    pub async fn start(mut self) -> Result<ManagedEtcd, ManagedError> {
+        if self.is_local {
+            self.check_local()?;
+            self.wanted = Wanted::local();
+        }
         let mut dir = Directory::open(&self.dir).await?;
         if self.serves() {
             program::examine(&self.program).await?;
@@ -215,9 +243,15 @@ impl Managed {
         let joined = trusted.iter().flat_map(|trusted| trusted.identity.endpoints());
         for address in self.seeds.iter().chain(&dir.kept().servers).chain(joined) {
             let is_own = own.iter().any(|own| own.advertise_client.contains(address));
-            if !addresses.contains(address) && (!is_own || dir.has_data()) {
+            if !addresses.contains(address) && (!is_own || dir.has_data()) && !self.is_local {
                 addresses.push(address.clone());
             }
+        }
+        if let (Some(own), true) = (&own, dir.has_data()) {
+            // It may have other addresses than those that were known.
+            let news: Vec<String> =
+                own.advertise_client.iter().filter(|url| !addresses.contains(url)).cloned().collect();
+            addresses.extend(news);
         }
         let is_first = self.serves() && addresses.is_empty() && !dir.has_data();
         if let (true, Some(own)) = (addresses.is_empty(), &own) {
@@ -257,6 +291,18 @@ impl Managed {
         };
         Ok(ManagedEtcd { world, servers: addresses, wish, task: tokio::spawn(runner.run()), _work: work })
     }
+
+    /// Refuses what a server without a network can't have.
+    fn check_local(&self) -> Result<(), ManagedError> {
+        let has = [
+            (!self.wanted.is_empty(), "the addresses of the server"),
+            (!self.seeds.is_empty(), "`--seeds`"),
+            (self.join.is_some() || self.join_url.is_some(), "`--join` and `--join-url`"),
+            (self.tls.is_some(), "`--tls-ca`, `--tls-cert` and `--tls-key`"),
+            (self.is_trusted(), "the prefix of a cluster with an authority"),
+        ];
+        has.into_iter().find(|(has, _)| *has).map_or(Ok(()), |(_, what)| Err(ManagedError::NoNetwork(what)))
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ManagedError> {
@@ -265,21 +311,31 @@ fn read(path: &Path) -> Result<Vec<u8>, ManagedError> {
 
 /// The addresses of an earlier run, if they were chosen for the same wishes.
 fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), ManagedError> {
-    let remembered = dir.kept().addresses.as_ref().filter(|addresses| settings.wanted.is_met_by(addresses));
+    if settings.is_local {
+        ours::make_dir(&sockets(dir.path()))?;
+    }
+    let is_met = |addresses: &&Addresses| settings.wanted.is_met_by(addresses) && !settings.is_local;
+    let remembered = dir.kept().addresses.as_ref().filter(is_met);
     let mut addresses = match remembered {
         Some(addresses) => addresses.clone(),
+        None if settings.is_local => Addresses::local(dir.path()),
         None => settings.wanted.choose(settings.tls.is_some() || settings.is_trusted())?,
     };
-    // The other servers know where the one with this data is.
     if let (Some(known), true) = (&dir.kept().addresses, dir.has_data()) {
-        if !settings.wanted.has_servers_of(known) {
+        let before = known.advertise_server.join(", ");
+        if !settings.wanted.can_follow(known) {
             let why = format!(
-                "its server is known to others at {}: give the same addresses as before, or let it leave the cluster first",
-                known.advertise_server.join(", ")
+                "its server is known to others at {before}: give addresses of the same kind, or let it leave the cluster first"
             );
             return Err(ManagedError::File { path: dir.path().to_owned(), why });
         }
-        (addresses.server, addresses.advertise_server) = (known.server.clone(), known.advertise_server.clone());
+        if settings.wanted.has_servers_of(known) {
+            // Ports that were chosen stay.
+            (addresses.server, addresses.advertise_server) = (known.server.clone(), known.advertise_server.clone());
+        } else if known.advertise_server != addresses.advertise_server {
+            let now = addresses.advertise_server.join(", ");
+            tracing::info!(target: "mgmt", "the server of etcd moves from {before} to {now}, as other servers will learn");
+        }
     }
     if settings.tls.is_none() {
         for url in addresses.plain() {
@@ -289,7 +345,24 @@ fn choose_addresses(settings: &Managed, dir: &mut Directory) -> Result<(), Manag
             tracing::warn!(target: "mgmt", "{}", plain(url));
         }
     }
-    dir.keep(|kept| kept.addresses = Some(addresses))
+    dir.keep(|kept| {
+        // Clients find it where it is now.
+        let known = kept.servers.len();
+        if let Some(before) = &kept.addresses {
+            kept.servers.retain(|url| !before.advertise_client.contains(url));
+        }
+        if kept.servers.len() < known {
+            kept.servers.extend(addresses.advertise_client.iter().cloned());
+        }
+        kept.addresses = Some(addresses);
+    })
+}
+
+impl Etcd {
+    /// The etcd that runs without a network in this directory ([`Managed::no_network`]), or will.
+    pub fn on_sockets_in(dir: impl AsRef<Path>) -> Etcd {
+        Etcd::new([local_address(dir.as_ref())])
+    }
 }
 
 /// The part of this host in an etcd that hosts run themselves. If it is dropped, its server is killed.

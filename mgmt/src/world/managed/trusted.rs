@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tokio::task::JoinSet;
 
-use crate::world::etcd::Etcd;
+use crate::world::etcd::{Etcd, UNIX};
 use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::Directory;
 use crate::world::managed::settings::Managed;
@@ -45,7 +45,7 @@ impl Trusted {
                 None => Ok(None),
             };
         };
-        let plain = settings.seeds.iter().find(|seed| seed.starts_with("http://"));
+        let plain = settings.seeds.iter().find(|seed| seed.starts_with("http://") || seed.starts_with(UNIX));
         if let (Some(seed), true) = (plain, settings.is_trusted()) {
             return Err(ManagedError::PlainInCluster(seed.clone()));
         }

@@ -3,10 +3,16 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, TcpListener};
+use std::path::{Path, PathBuf};
 
-use crate::world::etcd::{EtcdError, check, is_here};
+use crate::world::etcd::{EtcdError, UNIX, check, is_here};
 use crate::world::managed::error::ManagedError;
 
+/// Where a server without a network listens. etcd 3.4 accepts no path here, so it is a name in the working directory,
+/// which needs a port that means nothing.
+const LOCAL: [&str; 2] = ["unix://client:0", "unix://peer:0"];
+/// The directory of these sockets, below that of the server.
+const SOCKETS: &str = "sockets";
 /// The default port for clients.
 const CLIENT_PORT: u16 = 2379;
 
@@ -87,7 +93,28 @@ pub(super) struct Addresses {
     pub(super) advertise_server: Vec<String>,
 }
 
+/// The directory of the sockets of a server without a network.
+pub(super) fn sockets(dir: &Path) -> PathBuf {
+    dir.join(SOCKETS)
+}
+
+/// Where clients reach a server without a network, whose directory this is.
+pub(super) fn local_address(dir: &Path) -> String {
+    format!("{UNIX}{}/{}", sockets(dir).display(), LOCAL[0].trim_start_matches("unix://"))
+}
+
 impl Wanted {
+    /// Without a network.
+    pub(super) fn local() -> Wanted {
+        let [client, server] = LOCAL.map(|url| vec![url.to_owned()]);
+        Wanted { client, server, ..Wanted::default() }
+    }
+
+    /// Whether an address is wished.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all().iter().all(Vec::is_empty)
+    }
+
     fn all(&self) -> [Vec<String>; 4] {
         [&self.client, &self.server, &self.advertise_client, &self.advertise_server].map(Clone::clone)
     }
@@ -101,6 +128,14 @@ impl Wanted {
     pub(super) fn has_servers_of(&self, addresses: &Addresses) -> bool {
         let ([_, server, _, advertised], [_, was, _, was_advertised]) = (self.all(), addresses.wanted.clone());
         (server, advertised) == (was, was_advertised)
+    }
+
+    /// Whether a server with data can move from these addresses to the wished ones: it must be reached in the same way.
+    pub(super) fn can_follow(&self, addresses: &Addresses) -> bool {
+        let scheme = |urls: &[String]| {
+            urls.iter().filter_map(|url| Some(url.split_once("://")?.0.to_owned())).collect::<BTreeSet<String>>()
+        };
+        scheme(&self.server) == scheme(&addresses.server)
     }
 
     /// Checks the addresses, and chooses the ports that are not given.
@@ -153,6 +188,19 @@ fn known(advertised: Vec<Url>, listens: &[Url]) -> Result<Vec<Url>, ManagedError
 }
 
 impl Addresses {
+    /// Those of a server without a network, in this directory.
+    pub(super) fn local(dir: &Path) -> Addresses {
+        let wanted = Wanted::local();
+        let [client, server, ..] = wanted.all();
+        let (advertise_client, advertise_server) = (vec![local_address(dir)], server.clone());
+        Addresses { wanted: wanted.all(), client, server, advertise_client, advertise_server }
+    }
+
+    /// Whether the server has no network.
+    pub(super) fn is_local(&self) -> bool {
+        self.client == [LOCAL[0]]
+    }
+
     /// The names and addresses by which others know this server.
     pub(super) fn hosts(&self) -> Vec<String> {
         let all = [&self.client, &self.server, &self.advertise_client, &self.advertise_server];
@@ -203,6 +251,28 @@ mod tests {
         assert_eq!(all.client, all.advertise_client);
         assert!(all.plain().is_empty());
         assert!(wanted(&["https://[::1]:0"]).is_met_by(&all) && !wanted(&["https://[::1]:1"]).is_met_by(&all));
+    }
+
+    #[test]
+    fn without_a_network_clients_have_the_whole_path_and_etcd_the_name() {
+        let all = Addresses::local(Path::new("/x/etcd"));
+        assert_eq!(all.advertise_client, ["unix:/x/etcd/sockets/client:0"]);
+        assert_eq!((all.client[0].as_str(), all.server[0].as_str()), ("unix://client:0", "unix://peer:0"));
+        assert!(all.is_local() && Wanted::local().is_met_by(&all) && all.plain().is_empty() && all.hosts().is_empty());
+        // They have no meaning for other hosts, and none on the command line.
+        for url in ["unix://peer:0", "unix:/x/etcd/sockets/client:0"] {
+            assert!(!is_sound(url) && wanted(&[url]).choose(true).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_server_moves_to_addresses_of_the_same_kind() {
+        let all = wanted(&["https://127.0.0.1:0"]).choose(true).unwrap();
+        assert!(wanted(&["https://10.0.0.1:1"]).can_follow(&all) && !wanted(&["http://127.0.0.1:0"]).can_follow(&all));
+        assert!(
+            !Wanted::local().can_follow(&all)
+                && !wanted(&["https://a:1"]).can_follow(&Addresses::local(Path::new("/")))
+        );
     }
 
     #[test]

@@ -55,9 +55,17 @@ pub enum TrustError {
         /// Where its key and certificates are.
         dir: PathBuf,
     },
-    /// The join service can't be reached, or is not the one of the token.
+    /// The join service can't be reached, or can't answer now.
     #[error("{url}: {why}")]
     Service {
+        /// Its address.
+        url: String,
+        /// What went wrong.
+        why: String,
+    },
+    /// What answers is not the join service of the token, or the address can't be used.
+    #[error("{url}: {why}")]
+    Stranger {
         /// Its address.
         url: String,
         /// What went wrong.

@@ -34,6 +34,8 @@ const CONNECTIONS_MAX: usize = 32;
 const HOST_MAX: Duration = Duration::from_secs(5);
 /// How long etcd may take.
 const WORK_MAX: Duration = Duration::from_secs(10);
+/// How long it may take to find out what a user may do. If etcd does not answer, there must be time left.
+const USER_MAX: Duration = Duration::from_secs(5);
 /// What a wrong secret costs.
 const WRONG: Duration = Duration::from_secs(1);
 /// The pause after a connection that the system could not accept.
@@ -89,6 +91,10 @@ impl Gate {
 /// Lets hosts in. Never ends.
 pub(in crate::world) async fn serve(gate: Gate) {
     let Gate { listener, state } = gate;
+    tokio::join!(let_in(listener, &state), state.authority.follow_serving(&state.etcd));
+}
+
+async fn let_in(listener: TcpListener, state: &Arc<State>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
@@ -100,7 +106,7 @@ pub(in crate::world) async fn serve(gate: Gate) {
                 continue;
             }
         };
-        let state = Arc::clone(&state);
+        let state = Arc::clone(state);
         tokio::spawn(async move {
             if let Err(error) = state.converse(stream, from).await {
                 tracing::debug!(target: "mgmt", "the join service: {from}: {error}");
@@ -124,9 +130,8 @@ impl State {
         };
         let (mut stream, request) = within(HOST_MAX, question).await?;
         let answer = timeout(WORK_MAX, self.answer(&request, from)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            Answer::Refused("the servers of etcd do not answer: this is worth another try later".to_owned())
-        });
+        let answer =
+            answer.unwrap_or_else(|_| Answer::Later("the servers of etcd do not answer the join service".to_owned()));
         let reply = async {
             send(&mut stream, &answer).await?;
             tokio::io::AsyncWriteExt::shutdown(&mut stream).await
@@ -161,7 +166,12 @@ impl State {
         };
         done.unwrap_or_else(|error| {
             tracing::warn!(target: "mgmt", "{} could not join: {error}", in_one_line(&request.host));
-            Answer::Refused(format!("it did not work on this side: {error}"))
+            let why = format!("it did not work on this side: {error}");
+            match error {
+                // etcd is away, or has no leader; a disk is full.
+                TrustError::Users(_) | TrustError::File { .. } => Answer::Later(why),
+                _ => Answer::Refused(why),
+            }
         })
     }
 
@@ -202,16 +212,28 @@ impl State {
         let label = issued.label.as_deref().map(|label| format!(" ({})", in_one_line(label))).unwrap_or_default();
         self.authority.use_token(id, issued, user)?;
         admit(&self.etcd, &request.host, user, can).await?;
+        if can.serves {
+            self.authority.remember_serving(&self.etcd).await?;
+        }
         tracing::info!(target: "mgmt", "{host} has joined{label}, from {from}");
         self.issue(request, checked, user, can)
     }
 
     async fn renew(&self, request: &Request, checked: &Checked, user: &str) -> Result<Answer, TrustError> {
-        match allowed(&self.etcd, user).await? {
-            Some(can) => self.issue(request, checked, user, can),
-            None => Ok(Answer::Refused(
+        let silent = || TrustError::Users("no server answers".to_owned());
+        let can = timeout(USER_MAX, allowed(&self.etcd, user)).await.unwrap_or_else(|_| Err(silent()));
+        match can {
+            Ok(Some(can)) => self.issue(request, checked, user, can),
+            Ok(None) => Ok(Answer::Refused(
                 "this host was forgotten here, or has never joined: it needs a new token".to_owned(),
             )),
+            // Perhaps etcd does not answer as long as its servers have no certificates.
+            Err(error) if self.authority.remembers_serving(user)? => {
+                let host = in_one_line(&request.host);
+                tracing::warn!(target: "mgmt", "{host} gets new certificates as a server that is remembered: {error}");
+                self.issue(request, checked, user, Allowed { serves: true, deploys: false })
+            }
+            Err(error) => Err(error),
         }
     }
 

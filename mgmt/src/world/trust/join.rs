@@ -1,5 +1,6 @@
 //! Asks the join service for certificates.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,10 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
+use crate::resource::{Attempts, Why};
 use crate::world::trust::error::TrustError;
 use crate::world::trust::identity::{Identity, dir, key, request};
 use crate::world::trust::protocol::{Answer, Certificates, Request, Secret, VERSION, is_host, receive, send};
@@ -21,7 +24,8 @@ use crate::world::trust::token::{JoinToken, hex, sha256};
 /// How long the service may take. It answers late on purpose if a secret is wrong.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
-/// Joins with this token. The key of this host is kept before, so that it can be done again.
+/// Joins with this token. The key of this host is kept before, so that it can be done again. While the service can't
+/// answer, it is asked again: hosts are often started together, in any order.
 pub(in crate::world) async fn join(
     prefix: &Path,
     token: &JoinToken,
@@ -41,7 +45,14 @@ pub(in crate::world) async fn join(
         token: Some(secret),
         names: names.to_vec(),
     };
-    let certificates = ask(&token.url, &token.authority, &asked).await?;
+    let mut attempts = Attempts::new("asking the join service for certificates");
+    let certificates = loop {
+        match ask(&token.url, &token.authority, &asked).await {
+            Err(error @ TrustError::Service { .. }) => sleep(attempts.failed(Why::Own(error.to_string()))).await,
+            answer => break answer?,
+        }
+    };
+    attempts.succeeded();
     Identity::take(dir, key, host, &token.url, &certificates, names)
 }
 
@@ -60,12 +71,13 @@ pub(super) async fn renew(identity: &Identity, names: &[String]) -> Result<Certi
 /// `authority` is the digest of the certificate of the authority.
 async fn ask(url: &str, authority: &str, asked: &Request) -> Result<Certificates, TrustError> {
     let failed = |why: String| TrustError::Service { url: url.to_owned(), why };
-    let (host, port) = host_and_port(url).ok_or_else(|| failed("this is no address".to_owned()))?;
-    let name = ServerName::try_from(host.clone()).map_err(|error| failed(error.to_string()))?;
+    let stranger = |why: String| TrustError::Stranger { url: url.to_owned(), why };
+    let (host, port) = host_and_port(url).ok_or_else(|| stranger("this is no address".to_owned()))?;
+    let name = ServerName::try_from(host.clone()).map_err(|error| stranger(error.to_string()))?;
     let verifier = Pinned { digest: authority.to_owned(), provider: Arc::new(ring::default_provider()) };
     let config = ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| stranger(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
@@ -79,6 +91,9 @@ async fn ask(url: &str, authority: &str, asked: &Request) -> Result<Certificates
     match answer {
         Ok(Ok(Answer::Issued(certificates))) => Ok(*certificates),
         Ok(Ok(Answer::Refused(why))) => Err(TrustError::Refused { url: url.to_owned(), why }),
+        Ok(Ok(Answer::Later(why))) => Err(failed(why)),
+        // An answer without the certificate of the service, or without sense: it will not be better later.
+        Ok(Err(error)) if error.kind() == ErrorKind::InvalidData => Err(stranger(error.to_string())),
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(failed(format!("no answer within {ANSWER_MAX:?}"))),
     }

@@ -11,6 +11,7 @@ mod join;
 mod keeper;
 mod membership;
 mod protocol;
+mod serving;
 mod stay;
 mod token;
 mod users;

@@ -45,6 +45,8 @@ pub(super) struct Secret {
 pub(super) enum Answer {
     Issued(Box<Certificates>),
     Refused(String),
+    /// The same question may get another answer later.
+    Later(String),
 }
 
 /// The certificates of a host, as PEM.

@@ -1,6 +1,8 @@
 //! The users and roles of etcd that hosts are: set up, changed when hosts join and are forgotten. Each step can be done
 //! again after a crash.
 
+use std::collections::BTreeSet;
+
 use crate::resource::{Keys, World as _};
 use crate::world::etcd::Etcd;
 use crate::world::trust::access::{
@@ -92,6 +94,12 @@ pub(super) async fn allowed(etcd: &Etcd, user: &str) -> Result<Option<Allowed>, 
     let roles = etcd.roles_of(user).await.map_err(TrustError::Users)?;
     let has = |roles: &[String], role: &str| roles.iter().any(|other| other == role);
     Ok(roles.map(|roles| Allowed { serves: has(&roles, SERVER), deploys: has(&roles, DEPLOY) }))
+}
+
+/// The users that may run a server.
+pub(super) async fn serving(etcd: &Etcd) -> Result<BTreeSet<String>, TrustError> {
+    let users = etcd.users().await.map_err(TrustError::Users)?;
+    Ok(users.iter().filter_map(|user| user.strip_prefix(&root_of(""))).map(str::to_owned).collect())
 }
 
 /// Lets a host deploy, or no longer.

@@ -20,9 +20,9 @@ impl Cluster {
         (found != expected).then(|| format!("h{host} has {found:?} instead of {expected:?}"))
     }
 
-    /// All hosts.
+    /// All hosts of the cluster.
     pub(super) fn all(&self) -> Vec<usize> {
-        (1..=self.net.hosts).collect()
+        (1..=self.net.hosts).filter(|host| !self.forgotten.contains(host)).collect()
     }
 
     /// These hosts must soon have what those hosts export.
@@ -49,17 +49,22 @@ impl Cluster {
     /// All is as it must be, at the latest when that time is over.
     pub(super) fn settled(&self, limit: Duration) {
         let (began, all) = (Instant::now(), self.all());
-        self.have(&all, &all, limit);
-        let running = all.iter().filter(|host| self.runs(**host)).map(|host| format!("h{host}")).collect::<Vec<_>>();
+        let running: Vec<usize> = all.iter().copied().filter(|host| self.runs(*host)).collect();
+        self.have(&running, &all, limit);
+        let names: Vec<String> = running.iter().map(|host| format!("h{host}")).collect();
         loop {
             let status = self.status();
-            if status.as_ref().is_ok_and(|(alive, is_converged)| *is_converged && *alive == running) {
+            if status.as_ref().is_ok_and(|(alive, is_converged)| *is_converged && *alive == names) {
                 break;
             }
             self.judge(&format!("who is alive, and whether all have converged: {status:?}"), began, limit);
         }
-        self.have(&all, &all, Duration::ZERO);
-        assert_eq!(self.members(), self.net.hosts, "members of etcd");
+        self.have(&running, &all, Duration::ZERO);
+        while let members = self.members()
+            && (members.len() != self.members_wanted() || members.iter().any(|name| !names.contains(name)))
+        {
+            self.judge(&format!("{members:?} are the members of etcd"), began, limit);
+        }
         let wanted = all.iter().flat_map(|host| {
             self.exports(*host).into_iter().map(move |(name, _)| ((format!("h{host}"), format!("/x/{name}")), 1))
         });
@@ -81,7 +86,7 @@ impl Cluster {
     }
 
     /// Fails if the time is over, and otherwise waits a moment.
-    fn judge(&self, why: &str, began: Instant, limit: Duration) {
+    pub(super) fn judge(&self, why: &str, began: Instant, limit: Duration) {
         if began.elapsed() >= limit {
             let logs = self
                 .all()

@@ -1,5 +1,6 @@
-//! The hosts of a test: a member of etcd and a run of `mgmt` on each of them.
+//! The hosts of a test: a run of `mgmt` on each of them, and a member of etcd, which the test starts or the host does.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -9,7 +10,8 @@ use mgmt::world::Etcd;
 use serde_json::Value as Json;
 
 use crate::authority::Authority;
-use crate::faults::net::{Net, Process, TEST, address, on};
+use crate::faults::joined::Joined;
+use crate::faults::net::{Net, Process, TEST, address, on, signal};
 use crate::faults::observer::Observer;
 
 /// What a host reports when etcd is away.
@@ -21,10 +23,15 @@ pub(super) struct Cluster {
     dir: tempfile::TempDir,
     /// More options of etcd.
     options: Vec<String>,
+    /// Those that the test starts.
     members: Vec<Option<Process>>,
+    /// How the hosts run etcd, if they do.
+    pub(super) joined: Option<Joined>,
     hosts: Vec<Option<Process>>,
     /// How often each host has changed what it exports.
     versions: Vec<u32>,
+    /// The hosts that are no part of the cluster any more.
+    pub(super) forgotten: BTreeSet<usize>,
     pub(super) observer: Option<Observer>,
     /// How many seconds the exports of a host stay that is gone.
     pub(super) export_ttl: u32,
@@ -48,21 +55,31 @@ impl Cluster {
 
     /// Nothing runs yet.
     pub(super) fn of_members(hosts: usize, options: &[&str]) -> Cluster {
-        let (net, dir, authority) = (Net::new(hosts), tempfile::tempdir().unwrap(), Authority::new());
+        let (mut cluster, authority) = (Cluster::of_hosts(hosts), Authority::new());
         for host in 1..=hosts {
-            authority.files_at(dir.path(), &format!("h{host}"), &address(host));
+            authority.files_at(cluster.dir.path(), &format!("h{host}"), &address(host));
+        }
+        authority.files_at(cluster.dir.path(), "test", TEST);
+        cluster.options = options.iter().map(|option| (*option).to_owned()).collect();
+        cluster
+    }
+
+    /// Hosts without any etcd.
+    pub(super) fn of_hosts(hosts: usize) -> Cluster {
+        let (net, dir) = (Net::new(hosts), tempfile::tempdir().unwrap());
+        for host in 1..=hosts {
             fs::create_dir(dir.path().join(format!("h{host}.files"))).unwrap();
         }
-        authority.files_at(dir.path(), "test", TEST);
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        let (members, processes) = ((0..hosts).map(|_| None).collect(), (0..hosts).map(|_| None).collect());
+        let none = || (0..hosts).map(|_| None).collect();
         let mut cluster = Cluster {
             net,
             dir,
-            options,
-            members,
-            hosts: processes,
+            options: Vec::new(),
+            members: none(),
+            joined: None,
+            hosts: none(),
             versions: vec![0; hosts],
+            forgotten: BTreeSet::new(),
             observer: None,
             export_ttl: 600,
             alive_ttl: 3,
@@ -78,8 +95,15 @@ impl Cluster {
 
     /// From now on what is exported is watched.
     pub(super) fn observe(&mut self) {
-        let [ca, certificate, key] = self.tls("test").map(|path| fs::read(path).unwrap());
-        self.observer = Some(Observer::new(&Etcd::new(self.urls(1)).tls(ca, certificate, key)));
+        let [ca, certificate, key] = self.access().map(|path| fs::read(path).unwrap());
+        // Those of all hosts: another one may become a member.
+        let urls = (1..=self.net.hosts).map(url);
+        self.observer = Some(Observer::new(&Etcd::new(urls).tls(ca, certificate, key)));
+    }
+
+    /// The files with which the test may do everything.
+    fn access(&self) -> [PathBuf; 3] {
+        self.joined_access().unwrap_or_else(|| self.tls("test"))
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -94,7 +118,8 @@ impl Cluster {
     /// The addresses of all members, that of one host first.
     fn urls(&self, first: usize) -> Vec<String> {
         let hosts = self.net.hosts;
-        (0..hosts).map(|n| format!("https://{}:2379", address((first - 1 + n) % hosts + 1))).collect()
+        let all = (0..hosts).map(|n| (first - 1 + n) % hosts + 1);
+        all.filter(|host| self.joined.is_none() || self.serves(*host)).map(url).collect()
     }
 
     fn log(&self, name: &str) -> Stdio {
@@ -104,7 +129,7 @@ impl Cluster {
     /// On the data that it had.
     pub(super) fn start_member(&mut self, host: usize) {
         let program = std::env::var_os("MGMT_ETCD").unwrap_or_else(|| "etcd".into());
-        let (client, peers) = (format!("https://{}:2379", address(host)), format!("https://{}:2380", address(host)));
+        let (client, peers) = (url(host), format!("https://{}:2380", address(host)));
         let all: Vec<String> =
             (1..=self.net.hosts).map(|host| format!("h{host}=https://{}:2380", address(host))).collect();
         let mut command = on(host, program);
@@ -132,31 +157,23 @@ impl Cluster {
 
     pub(super) fn start_host(&mut self, host: usize) {
         let name = format!("h{host}");
-        let [ca, certificate, key] = self.tls(&name);
         let mut command = on(host, env!("CARGO_BIN_EXE_mgmt"));
         command
-            .args([
-                "run",
-                "--hostname",
-                &name,
-                "--seeds",
-                &self.urls(host).join(","),
-                "--alive-ttl",
-                &self.alive_ttl.to_string(),
-            ])
+            .args(["run", "--hostname", &name, "--alive-ttl", &self.alive_ttl.to_string()])
             .args(["--export-ttl", &self.export_ttl.to_string(), "--yaml"])
             .arg(self.path(&format!("{name}.yaml")))
             .arg("--prefix")
             .arg(self.path(&format!("{name}.prefix")))
-            .arg("--tls-ca")
-            .arg(ca)
-            .arg("--tls-cert")
-            .arg(certificate)
-            .arg("--tls-key")
-            .arg(key)
-            .env_remove("MGMT_SEEDS")
             .stdout(Stdio::null())
             .stderr(self.log(&format!("{name}.log")));
+        match &self.joined {
+            Some(joined) => joined.add_options(host, &mut command),
+            None => {
+                let [ca, certificate, key] = self.tls(&name);
+                command.args(["--seeds", &self.urls(host).join(",")]).arg("--tls-ca").arg(ca);
+                command.arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key).env_remove("MGMT_SEEDS");
+            }
+        }
         self.hosts[host - 1] = Some(Process(command.spawn().expect("mgmt starts")));
     }
 
@@ -172,6 +189,15 @@ impl Cluster {
         self.members[host - 1].as_ref().expect("it runs")
     }
 
+    /// Asks a host to end, and waits until it has.
+    pub(super) fn stop_host(&mut self, host: usize) {
+        signal("-TERM", self.host(host));
+        let ended = self.hosts[host - 1].as_mut().map(|process| process.0.wait());
+        let is_over = matches!(&ended, Some(Ok(status)) if status.code().is_some());
+        assert!(is_over, "{ended:?}: {}", self.reported(host));
+        self.hosts[host - 1] = None;
+    }
+
     pub(super) fn runs(&self, host: usize) -> bool {
         self.hosts[host - 1].is_some()
     }
@@ -185,7 +211,8 @@ impl Cluster {
     pub(super) fn change(&mut self, host: usize) {
         self.versions[host - 1] += 1;
         let export = |(name, content): (String, String)| {
-            format!("  - {{name: '@@/x/{name}', content: '{content}', meta: {{reverse: true}}}}\n")
+            let meta = "{reverse: true, retry: -1, delay: 500}";
+            format!("  - {{name: '@@/x/{name}', content: '{content}', meta: {meta}}}\n")
         };
         let exports: String = self.exports(host).into_iter().map(export).collect();
         let into = self.path(&format!("h{host}.files"));
@@ -213,7 +240,7 @@ impl Cluster {
     }
 
     fn etcdctl_command(&self, arguments: &[&str]) -> Command {
-        let [ca, certificate, key] = self.tls("test");
+        let [ca, certificate, key] = self.access();
         let mut command = Command::new("etcdctl");
         command.args(["--endpoints", &self.urls(1).join(","), "--command-timeout", "5s", "--dial-timeout", "1s"]);
         command.arg("--cacert").arg(ca).arg("--cert").arg(certificate).arg("--key").arg(key);
@@ -242,18 +269,30 @@ impl Cluster {
         let all = self.etcdctl_json(&["endpoint", "status"]);
         let all = all.as_array()?;
         let leads = |one: &&Json| one["Status"]["leader"] == one["Status"]["header"]["member_id"];
-        let url = all.iter().find(leads)?["Endpoint"].as_str()?.to_owned();
-        (1..=self.net.hosts).find(|host| url == format!("https://{}:2379", address(*host)))
+        let found = all.iter().find(leads)?["Endpoint"].as_str()?.to_owned();
+        (1..=self.net.hosts).find(|host| found == url(*host))
     }
 
-    /// How many members there are.
-    pub(super) fn members(&self) -> usize {
-        self.etcdctl_json(&["member", "list"])["members"].as_array().map_or(0, Vec::len)
+    /// The hosts of all members, sorted; something else for one that has not started or has no vote yet.
+    pub(super) fn members(&self) -> Vec<String> {
+        let list = self.etcdctl_json(&["member", "list"]);
+        let name = |member: &Json| match (member["name"].as_str(), member["isLearner"].as_bool()) {
+            (Some(name), None | Some(false)) => name.to_owned(),
+            (name, _) => format!("({} without a vote)", name.unwrap_or_default()),
+        };
+        let mut names: Vec<String> = list["members"].as_array().into_iter().flatten().map(name).collect();
+        names.sort();
+        names
+    }
+
+    /// How many members there must be.
+    pub(super) fn members_wanted(&self) -> usize {
+        self.joined.as_ref().map_or(self.net.hosts, |joined| joined.size)
     }
 
     /// Which hosts are alive, and whether all of them have converged.
     pub(super) fn status(&self) -> Result<(Vec<String>, bool), String> {
-        let [ca, certificate, key] = self.tls("test");
+        let [ca, certificate, key] = self.access();
         let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
         command.args(["cluster", "status", "--json", "--hostname", "test", "--seeds", &self.urls(1).join(",")]);
         command.arg("--tls-ca").arg(ca).arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key);
@@ -280,6 +319,11 @@ impl Cluster {
     pub(super) fn reported(&self, host: usize) -> String {
         fs::read_to_string(self.path(&format!("h{host}.log"))).unwrap_or_default()
     }
+}
+
+/// Where clients reach the member of a host.
+fn url(host: usize) -> String {
+    format!("https://{}:2379", address(host))
 }
 
 /// The last lines of a text.

@@ -4,6 +4,9 @@
 mod check;
 mod cluster;
 mod deaths;
+mod debts;
+mod elastic;
+mod joined;
 mod net;
 mod observer;
 mod partitions;

@@ -1,8 +1,11 @@
 //! Hosts in network namespaces, joined by a bridge. All of it is in namespaces of the test, which runs itself once more
 //! there; with the last process of the test it is gone, however that ends.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::env;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
@@ -58,6 +61,8 @@ fn here(line: &str) {
 /// A network of hosts 1, 2, 3 …, each with one address. The test itself is at the bridge `whole`.
 pub(super) struct Net {
     pub(super) hosts: usize,
+    /// Those that are cut off.
+    parted: RefCell<BTreeSet<usize>>,
 }
 
 /// The address of a host.
@@ -94,17 +99,36 @@ impl Net {
             }
             send_whole(on(host, "python3"), "eth0");
         }
-        Net { hosts }
+        Net { hosts, parted: RefCell::default() }
     }
 
     /// These hosts reach one another, and no others.
     pub(super) fn part(&self, hosts: &[usize]) {
         hosts.iter().for_each(|host| here(&format!("ip link set v{host} master part")));
+        self.parted.borrow_mut().extend(hosts);
     }
 
     /// All hosts reach one another again.
     pub(super) fn heal(&self) {
         (1..=self.hosts).for_each(|host| here(&format!("ip link set v{host} master whole")));
+        self.parted.borrow_mut().clear();
+    }
+
+    /// Whether this host does not reach the test.
+    pub(super) fn is_parted(&self, host: usize) -> bool {
+        self.parted.borrow().contains(&host)
+    }
+
+    /// Nothing can be written to this directory any more, not even by root; or it can again.
+    pub(super) fn protect(&self, dir: &Path, is_protected: bool) {
+        match is_protected {
+            true => {
+                run(Command::new("mount").arg("--bind").arg(dir).arg(dir));
+                run(Command::new("mount").args(["-o", "remount,ro,bind"]).arg(dir));
+            }
+            // It may be in use at this moment.
+            false => run(Command::new("umount").arg("--lazy").arg(dir)),
+        }
     }
 
     /// What the first host sends to the second one is lost, and not the other way round.

@@ -31,6 +31,7 @@ fn cluster(servers: u64, hosts: u64, ideal: usize) -> Snapshot {
         change: None,
         servers: (1..=servers).map(server).collect(),
         leader: Some(1),
+        missing_max: MISSING_MAX,
         memory: Memory::default(),
     }
 }
@@ -127,6 +128,9 @@ fn a_host_has_the_time_of_a_restart_before_it_is_replaced() {
     assert_eq!(decide(&seen), None);
     dies(&mut seen, 3, MISSING_MAX + Duration::from_secs(1));
     begins(&seen, Change::Leave { id: 3 });
+    // Or the time that was set.
+    assert_eq!(decide(&Snapshot { missing_max: MISSING_MAX * 2, ..seen.clone() }), None);
+    begins(&Snapshot { missing_max: MISSING_MAX / 2, ..seen.clone() }, Change::Leave { id: 3 });
     let mut seen = under_way(seen, Change::Leave { id: 3 }, Duration::ZERO);
     assert_eq!(decide(&seen), Some(Step::Remove { id: 3 }));
     seen.servers.pop();
@@ -211,4 +215,49 @@ fn a_cluster_that_is_too_large_shrinks_by_the_last_by_name_but_not_by_the_one_th
     let mut seen = cluster(5, 5, 3);
     seen.servers[1].is_healthy = false;
     begins(&seen, Change::Leave { id: 2 });
+}
+
+#[test]
+fn others_learn_the_new_addresses_of_a_server_before_another_one_leaves() {
+    let moves = |n: u64, to: &str| Change::Move { id: n, peers: peers(to) };
+    let mut seen = cluster(3, 3, 3);
+    seen.volunteers.get_mut("web2").unwrap().peers = peers("other");
+    begins(&seen, moves(2, "other"));
+    let update = Step::Update { id: 2, peers: peers("other") };
+    assert_eq!(decide(&under_way(seen.clone(), moves(2, "other"), Duration::ZERO)), Some(update.clone()));
+    // It is there, has moved once more, or is gone: the change has ended.
+    let mut there = under_way(seen.clone(), moves(2, "other"), Duration::ZERO);
+    there.servers[1].peers = peers("other");
+    assert_eq!(decide(&there), Some(Step::End));
+    assert_eq!(decide(&under_way(seen.clone(), moves(2, "third"), Duration::ZERO)), Some(Step::End));
+    assert_eq!(decide(&under_way(seen.clone(), moves(9, "other"), Duration::ZERO)), Some(Step::End));
+    // Addresses of another member are not taken, and the order of several does not matter.
+    let mut taken = seen.clone();
+    taken.volunteers.get_mut("web2").unwrap().peers = peers("web3");
+    assert_eq!(decide(&taken), None);
+    assert_eq!(decide(&under_way(taken, moves(2, "web3"), Duration::ZERO)), Some(Step::End));
+    let mut several = cluster(3, 3, 3);
+    several.servers[1].peers = [peers("a"), peers("b")].concat();
+    several.volunteers.get_mut("web2").unwrap().peers = [peers("b"), peers("a")].concat();
+    assert_eq!(decide(&several), None);
+    // If etcd refuses for long, other changes have their turn, and it is tried again later.
+    let late = under_way(seen.clone(), moves(2, "other"), START_MAX + Duration::from_secs(1));
+    assert_eq!(decide(&late), Some(Step::End));
+    let mut after = seen.clone();
+    after.memory = late.memory.clone();
+    let mut memory = after.memory.clone();
+    memory.observe(&after, NOW);
+    after.memory = memory;
+    assert_eq!(decide(&after), None);
+    assert_eq!(elastic(&after, NOW + FAILED_PAUSE), Some(Step::Begin(moves(2, "other"))));
+    // Two that have moved find one another by the third one, which therefore stays until one of them is known.
+    seen.volunteers.get_mut("web3").unwrap().peers = peers("fourth");
+    let leaves = under_way(seen.clone(), Change::Leave { id: 1 }, Duration::ZERO);
+    begins(&leaves, moves(2, "other"));
+    seen.servers[1].peers = peers("other");
+    assert_eq!(
+        decide(&under_way(seen, Change::Leave { id: 1 }, Duration::ZERO)),
+        Some(Step::Lead { id: 2 }),
+        "one is enough"
+    );
 }

@@ -22,6 +22,7 @@ pub(super) enum Request {
     Promote(u64),
     Remove(u64),
     Lead(u64),
+    Update(u64, Vec<String>),
 }
 
 /// Members and keys. Which members answer is given by the hosts.
@@ -85,6 +86,13 @@ impl Etcd {
                 }
                 self.members.remove(id);
                 true
+            }
+            Request::Update(id, peers) => {
+                let is_known = self.members.iter().any(|(other, member)| other != id && member.peers == *peers);
+                let Some(member) = self.members.get_mut(id).filter(|_| !is_known) else { return false };
+                let is_news = member.peers != *peers;
+                member.peers.clone_from(peers);
+                is_news
             }
             Request::Lead(id) => {
                 if self.members.get(id).is_some_and(|member| !member.is_learner) && answers(*id) {

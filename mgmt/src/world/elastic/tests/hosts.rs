@@ -1,11 +1,11 @@
 //! A model of hosts that run servers and decide about them, and of what can happen to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::etcd::{Etcd, Request};
 use super::rng::Rng;
-use crate::world::elastic::decide::{Step, elastic_with};
+use crate::world::elastic::decide::{MISSING_MAX, Step, elastic_with};
 use crate::world::elastic::mutants::Mutant;
 use crate::world::elastic::snapshot::{Change, Memory, Snapshot, Volunteer};
 
@@ -19,6 +19,8 @@ pub(super) struct Host {
     /// Its server can't start.
     pub(super) is_broken: bool,
     pub(super) is_leaving: bool,
+    /// How often it has got another address.
+    moves: usize,
     /// The member whose data is on its disk.
     data: Option<u64>,
     /// Its own clock, which may jump.
@@ -53,8 +55,8 @@ pub(super) struct Cluster {
     pub(super) steps: usize,
 }
 
-fn peers(host: &str) -> Vec<String> {
-    vec![format!("https://{host}:2380")]
+fn peers(host: &str, moves: usize) -> Vec<String> {
+    vec![format!("https://{host}:{}", 2380 + moves)]
 }
 
 impl Cluster {
@@ -71,7 +73,7 @@ impl Cluster {
             breach: None,
             steps: 0,
         };
-        let id = cluster.etcd.found("web0", peers("web0"));
+        let id = cluster.etcd.found("web0", peers("web0", 0));
         cluster.hosts[0].is_alive = true;
         cluster.hosts[0].data = Some(id);
         cluster
@@ -82,13 +84,47 @@ impl Cluster {
         self.story.push(text);
     }
 
-    /// Whether that member answers the others.
-    fn answers(hosts: &[Host]) -> impl Fn(u64) -> bool + '_ {
-        |id| hosts.iter().any(|host| host.is_alive && !host.is_cut && host.data == Some(id))
+    /// The members that answer the others. Those that have other addresses than the others know connect to those that
+    /// have not, and do not find one another.
+    fn answering(&self) -> BTreeSet<u64> {
+        let running = self.hosts.iter().filter(|host| host.is_alive && !host.is_cut);
+        let members = running.filter_map(|host| Some((host.data?, host)));
+        let members: Vec<(u64, &Host)> = members.filter(|(id, _)| self.etcd.members.contains_key(id)).collect();
+        let is_learner = |id: &u64| self.etcd.members[id].is_learner;
+        let stays = |(id, host): &(u64, &Host)| self.etcd.members[id].peers == peers(&host.name, host.moves);
+        if members.iter().any(|member| !is_learner(&member.0) && stays(member)) {
+            return members.iter().map(|(id, _)| *id).collect();
+        }
+        let voter = members.iter().find(|(id, _)| !is_learner(id)).map(|(id, _)| *id);
+        members.iter().filter(|member| stays(member)).map(|(id, _)| *id).chain(voter).collect()
     }
 
     pub(super) fn has_quorum(&self) -> bool {
-        self.etcd.has_quorum(&Cluster::answers(&self.hosts))
+        let answering = self.answering();
+        self.etcd.has_quorum(&|id| answering.contains(&id))
+    }
+
+    /// A host that is off has another address from now on.
+    pub(super) fn relocate(&mut self, n: usize) {
+        self.tell(|| format!("web{n} gets another address"));
+        self.hosts[n].moves += 1;
+        // It was stopped for this, and did not crash: others know at once.
+        self.etcd.volunteers.remove(&self.hosts[n].name);
+    }
+
+    /// If nothing else helps, a host has the address again that others know.
+    pub(super) fn move_back(&mut self, n: usize) {
+        let known = self.hosts[n].data.and_then(|id| self.etcd.members.get(&id)).map(|member| member.peers.clone());
+        let host = &mut self.hosts[n];
+        if let Some(moves) = known.and_then(|known| (0..=host.moves).find(|moves| peers(&host.name, *moves) == known)) {
+            host.moves = moves;
+        }
+    }
+
+    /// Whether others know the addresses of this member.
+    pub(super) fn is_known(&self, id: u64) -> bool {
+        let host = self.hosts.iter().find(|host| host.data == Some(id));
+        host.is_none_or(|host| self.etcd.members[&id].peers == peers(&host.name, host.moves))
     }
 
     pub(super) fn die(&mut self, n: usize, loses_data: bool) {
@@ -160,7 +196,8 @@ impl Cluster {
         if !host.is_alive || host.is_cut || !self.has_quorum() {
             return;
         }
-        self.etcd.elect(&Cluster::answers(&self.hosts));
+        let answering = self.answering();
+        self.etcd.elect(&|id| answering.contains(&id));
         self.serve(n);
         match self.hosts[n].seen.take() {
             Some(seen) => self.act(n, seen, rng),
@@ -179,6 +216,7 @@ impl Cluster {
         }
         if let Some((Change::Join { host: nominated, peers }, _)) = &self.etcd.change
             && *nominated == host.name
+            && *peers == self::peers(&host.name, host.moves)
             && host.data.is_none()
             && !host.is_broken
             && let Some((id, member)) = self.etcd.members.iter_mut().find(|(_, member)| member.peers == *peers)
@@ -189,7 +227,7 @@ impl Cluster {
         } else if let Some(member) = host.data.and_then(|id| self.etcd.members.get_mut(&id)) {
             member.has_caught_up = true;
         }
-        let volunteer = Volunteer { peers: peers(&host.name), id: host.data, is_leaving: host.is_leaving };
+        let volunteer = Volunteer { peers: peers(&host.name, host.moves), id: host.data, is_leaving: host.is_leaving };
         let is_over = host.is_leaving && host.data.is_none();
         match is_over {
             true => drop(self.etcd.volunteers.remove(&host.name)),
@@ -220,14 +258,16 @@ impl Cluster {
     }
 
     fn snapshot(&self, n: usize) -> Snapshot {
+        let answering = self.answering();
         Snapshot {
             me: self.hosts[n].name.clone(),
             is_elected: false,
             ideal: self.etcd.ideal,
             volunteers: self.etcd.volunteers.clone(),
             change: self.etcd.change.as_ref().map(|(change, _)| change.clone()),
-            servers: self.etcd.servers(&Cluster::answers(&self.hosts)),
+            servers: self.etcd.servers(&|id| answering.contains(&id)),
             leader: self.etcd.leader,
+            missing_max: MISSING_MAX,
             memory: Memory::default(),
         }
     }
@@ -259,9 +299,12 @@ impl Cluster {
             Step::Promote { id } => Request::Promote(id),
             Step::Lead { id } => Request::Lead(id),
             Step::Remove { id } => Request::Remove(id),
+            Step::Update { id, peers } => Request::Update(id, peers),
         };
-        // The host may be stopped between that look and the request, which then arrives at any time.
-        if (holds && is_same || self.mutant == Some(Mutant::IgnoreElection)) && rng.percent(10) {
+        // The host may be stopped between that look and the request, which then arrives at any time. Learners that come
+        // late are what is left of a nomination that has ended.
+        let late = if matches!(request, Request::Add { .. }) { 50 } else { 10 };
+        if (holds && is_same || self.mutant == Some(Mutant::IgnoreElection)) && rng.percent(late) {
             self.tell(|| format!("{name} asks for {request:?}, which is under way for long"));
             self.late.push((request, seen.faults));
         } else if holds && is_same || self.mutant == Some(Mutant::IgnoreElection) {
@@ -275,7 +318,8 @@ impl Cluster {
         let recorded = self.etcd.change.as_ref().map(|(change, _)| change.clone());
         let peers_of: BTreeMap<u64, Vec<String>> =
             self.etcd.members.iter().map(|(id, member)| (*id, member.peers.clone())).collect();
-        let is_changed = self.etcd.change(request, &Cluster::answers(&self.hosts));
+        let answering = self.answering();
+        let is_changed = self.etcd.change(request, &|id| answering.contains(&id));
         if !is_changed {
             return;
         }
@@ -288,6 +332,7 @@ impl Cluster {
             (Request::Add { peers, .. }, Some(Change::Join { peers: nominated, .. })) => peers == nominated,
             (Request::Promote(id), Some(Change::Join { peers, .. })) => peers_of.get(id) == Some(peers),
             (Request::Remove(id), Some(Change::Leave { id: leaving })) => id == leaving,
+            (Request::Update(id, to), Some(Change::Move { id: moving, peers })) => (id, to) == (moving, peers),
             _ => false,
         };
         if !is_recorded && !is_late {

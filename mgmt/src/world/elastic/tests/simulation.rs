@@ -35,7 +35,12 @@ fn event(cluster: &mut Cluster, rng: &mut Rng) {
     match rng.below(100) {
         0..60 => cluster.turn(n, rng),
         60..70 => (0..HOSTS).for_each(|n| cluster.turn(n, rng)),
-        70..75 if !host.is_alive => cluster.start(n, rng.percent(15)),
+        70..75 if !host.is_alive => {
+            if rng.percent(15) {
+                cluster.relocate(n);
+            }
+            cluster.start(n, rng.percent(15));
+        }
         75..77 if host.is_alive => cluster.die(n, rng.percent(20)),
         77..79 if host.is_alive && !host.is_cut => cluster.cut(n, true),
         79..83 if host.is_cut => cluster.cut(n, false),
@@ -45,6 +50,16 @@ fn event(cluster: &mut Cluster, rng: &mut Rng) {
         91..95 => cluster.pass_time(n, Duration::from_secs(rng.below(100) as u64)),
         95..97 => cluster.deliver(),
         97..98 => cluster.etcd.ideal = 1 + rng.below(HOSTS),
+        98..99 => {
+            // Some hosts restart, and their servers have other addresses.
+            for n in (0..HOSTS).filter(|_| rng.percent(30)) {
+                if cluster.hosts[n].is_alive && cluster.hosts[n].is_member() {
+                    cluster.die(n, false);
+                    cluster.relocate(n);
+                    cluster.start(n, false);
+                }
+            }
+        }
         _ => cluster.pass_time(n, Duration::from_secs(1)),
     }
 }
@@ -60,8 +75,9 @@ fn calm_down(cluster: &mut Cluster, rng: &mut Rng) {
         }
     }
     if !cluster.has_quorum() {
-        // All that have data return.
+        // All that have data return, at the addresses that others know.
         for n in 0..HOSTS {
+            cluster.move_back(n);
             if !cluster.hosts[n].is_alive && cluster.hosts[n].is_member() {
                 cluster.start(n, false);
             }
@@ -92,6 +108,9 @@ fn wrong(cluster: &Cluster) -> Option<String> {
     if let Some(id) = members.iter().find(|(id, m)| !m.is_learner && !cluster.hosts.iter().any(|host| host.runs(**id)))
     {
         return Some(format!("no host runs the member {id:?}"));
+    }
+    if let Some(id) = members.keys().find(|id| !cluster.is_known(**id)) {
+        return Some(format!("others look for the member {id} where it is not"));
     }
     if !has_broken && members.values().any(|member| member.is_learner) {
         return Some("a learner is left".to_owned());
