@@ -36,7 +36,7 @@ enum Shared {
     Embedded(Embedded),
     /// The part of each host in an etcd that they run themselves, and what lets further hosts in.
     #[cfg(feature = "etcd")]
-    Etcd(Vec<ManagedEtcd>, Option<Authority>),
+    Etcd(Vec<ManagedEtcd>, Option<Box<Authority>>),
 }
 
 impl Shared {
@@ -59,7 +59,7 @@ impl Shared {
                 let part = match authority {
                     Some(authority) => part.join(Invitation::default().token(authority)?),
                     None => {
-                        *authority = Some(Authority::builder().create(prefix)?);
+                        *authority = Some(Box::new(Authority::builder().create(prefix)?));
                         part.server_urls(["https://127.0.0.1:0"])
                     }
                 };
