@@ -51,5 +51,7 @@ mod waves;
 mod world;
 mod world_hosts;
 mod world_schedule;
+#[cfg(feature = "etcd")]
+mod world_sealed;
 mod world_values;
 mod world_wired;

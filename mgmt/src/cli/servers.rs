@@ -62,7 +62,7 @@ pub struct ServerOptions {
 
 /// A number of bytes, with or without a unit. With less than the least one, etcd has no room for its own work.
 fn space(text: &str) -> Result<u64, String> {
-    const LEAST: u64 = 16 << 20;
+    const LEAST: u64 = 4 << 20;
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let factor = match unit {
         "" => Some(1),
@@ -75,7 +75,7 @@ fn space(text: &str) -> Result<u64, String> {
     // etcd reads it as a signed number.
     match bytes.filter(|bytes| i64::try_from(*bytes).is_ok()) {
         None => Err(format!("`{text}` is no number of bytes: give one such as 8589934592, 512MiB or 8GiB")),
-        Some(bytes) if bytes < LEAST => Err(format!("`{text}` is too little: give 16MiB or more")),
+        Some(bytes) if bytes < LEAST => Err(format!("`{text}` is too little: give 4MiB or more")),
         Some(bytes) => Ok(bytes),
     }
 }
@@ -195,11 +195,12 @@ impl Servers {
         if servers.no_network {
             return Servers::without_network(options, host, prefix, is_noop).await;
         }
-        if let (false, false, Some(option)) = (servers.serves(), servers.no_server, servers.superfluous()) {
+        let trust = Trust::of(options, prefix, is_noop)?;
+        let is_server = servers.serves() || trust.begins;
+        if let (false, false, Some(option)) = (is_server, servers.no_server, servers.superfluous()) {
             return Err(CommandError::Other(format!("`{option}` is for a server of etcd: give `--server-urls` too")));
         }
-        let trust = Trust::of(options, prefix, is_noop)?;
-        let serves = !is_noop && (servers.serves() || trust.begins);
+        let serves = !is_noop && is_server;
         if seeds.is_empty() && !serves && !trust.is_joined {
             return Ok(None);
         }
@@ -326,6 +327,6 @@ mod tests {
         {
             assert!(space(wrong).unwrap_err().contains("no number of bytes"), "{wrong}");
         }
-        assert!(space("1KiB").unwrap_err().contains("16MiB or more"));
+        assert!(space("1KiB").unwrap_err().contains("4MiB or more"));
     }
 }

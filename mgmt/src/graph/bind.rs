@@ -88,7 +88,7 @@ impl Binder<'_> {
             }
         }
         let Some(vertex) = vertex else { return };
-        self.config.exports.push(Export { links, ..Export::new(vertex, data.to.clone()) });
+        self.config.exports.push(Export { links, sealed: data.sealed, ..Export::new(vertex, data.to.clone()) });
     }
 
     fn rule(&mut self, data: &CollectData) {

@@ -166,7 +166,8 @@ impl Graph {
     /// collects it too. With `.to(["web1"])` only that host can; otherwise all can.
     ///
     /// A field can receive its value from a resource of this graph: the export is then published once that is known,
-    /// and again when it changes. A secret does not travel; such a graph is refused. What is exported stays exported
+    /// and again when it changes. A secret travels only in an export
+    /// that is [sealed](Exporting::sealed_to); any other such graph is refused. What is exported stays exported
     /// when the program ends, until it runs with a graph that no longer exports it, or until
     /// [`export_ttl`](crate::runtime::Builder::export_ttl) has passed.
     ///

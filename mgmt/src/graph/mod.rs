@@ -53,7 +53,7 @@ pub use exchange::{AwaitedData, CollectData, EndData, ExportData};
 pub use exchange::{AwaitedEdge, Collect, Collected, End, Export, Exporting};
 pub(crate) use exchange::{
     ExportKey, ExportPlace, Offers, Taken, check_exchange, export_key, export_number, exporter_key, exports_of,
-    number_key, resolve, spoilers, wanted_keys,
+    number_key, resolve, seal_key, sealed_entry, sealed_parts, spoilers, wanted_keys,
 };
 pub(crate) use former::Former;
 pub use grouping::{AutoGroups, GroupGraph, Grouping};

@@ -110,9 +110,9 @@ pub use origin::{Offerer, Origin, Reason, Span};
 pub use output::{
     FieldValue, Join, NodeRef, NodeSort, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire,
 };
-pub(crate) use owned::{CONTROL_SOCKET, DEPLOYS_DIR, is_engines};
 #[cfg(feature = "etcd")]
-pub(crate) use owned::{ETCD_DIR, TRUST_DIR};
+pub(crate) use owned::ETCD_DIR;
+pub(crate) use owned::{CONTROL_SOCKET, DEPLOYS_DIR, TRUST_DIR, is_engines};
 pub use owned::{OwnState, OwnedPaths};
 pub use path_list::PathList;
 pub use prepare::PrepareCx;
@@ -133,6 +133,7 @@ pub(crate) use seconds::seconds_schema;
 #[cfg(any(feature = "cli", feature = "yaml"))]
 pub(crate) use seconds::{WITH_UNIT, with_units};
 pub use secret::{Clearance, SECRET_PLACEHOLDER, Secret};
+pub(crate) use secret::{is_sealed, with_secrets};
 pub use sema::Sema;
 pub use shipped::{MergedDirs, ShippedFiles};
 pub(crate) use spec::near;

@@ -20,7 +20,8 @@ pub(crate) const DEPLOYS_DIR: &str = "deploys";
 /// The name of the directory of the server of etcd that a host runs, and of what it remembers of other servers.
 pub(crate) const ETCD_DIR: &str = "etcd";
 
-/// The name of the directory with the authority of a cluster, and with the key and the certificates of a host.
+/// The name of the directory with the authority of a cluster, with the key and the certificates of a host, and with the
+/// key for which others seal what they export.
 pub(crate) const TRUST_DIR: &str = "trust";
 
 /// Whether what has this name in the engine's working directory belongs to the engine: the private directories of

@@ -1,6 +1,8 @@
 //! `Secret<T>`: a value that prints, logs, diffs and serialises as a placeholder.
 
+use std::any::Any;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -120,9 +122,36 @@ impl<T: Zeroize> From<T> for Secret<T> {
     }
 }
 
-impl<T: Zeroize> Serialize for Secret<T> {
+thread_local! {
+    static IS_SEALED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `serialize`, in which secrets are written as they are: for what is sealed right after that. A secret of another
+/// type than text or bytes remains a placeholder.
+pub(crate) fn with_secrets<T>(serialize: impl FnOnce() -> T) -> T {
+    struct End(bool);
+    impl Drop for End {
+        fn drop(&mut self) {
+            IS_SEALED.set(self.0);
+        }
+    }
+    let _end = End(IS_SEALED.replace(true));
+    serialize()
+}
+
+/// Whether what is serialised now is sealed after that.
+pub(crate) fn is_sealed() -> bool {
+    IS_SEALED.get()
+}
+
+impl<T: Zeroize + 'static> Serialize for Secret<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(SECRET_PLACEHOLDER)
+        let value: &dyn Any = &self.0;
+        match (value.downcast_ref::<String>(), value.downcast_ref::<Vec<u8>>()) {
+            (Some(text), _) if is_sealed() => serializer.serialize_str(text),
+            (_, Some(bytes)) if is_sealed() => bytes.serialize(serializer),
+            _ => serializer.serialize_str(SECRET_PLACEHOLDER),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ pub mod process;
 pub mod rng;
 #[cfg(feature = "cli")]
 pub mod runtimes;
+pub mod seal;
 pub mod signals;
 #[cfg(any(test, feature = "testing"))]
 pub mod simulated;

@@ -36,7 +36,7 @@ impl Document<'_> {
         let to = draft.export.filter(|to| !to.iter().any(|host| host == ALL));
         let is_same = |other: &Export| {
             let same = other.vertex.resource.same(&*resource) && other.vertex.meta == meta;
-            same && other.vertex.resource.name() == draft.name && other.to == to
+            same && other.vertex.resource.name() == draft.name && other.to == to && other.sealed == draft.sealed
         };
         let id = (draft.kind.spec().kind.to_owned(), draft.name.clone());
         if draft.wired.is_empty() && self.drafts.exported.contains(&id) && self.graph.config.exports.iter().any(is_same)
@@ -53,7 +53,7 @@ impl Document<'_> {
         let declared = (draft.kind.spec().kind.to_owned(), declared.to_owned());
         self.drafts.exports.entry(declared).or_default().push(self.graph.config.exports.len());
         let vertex = Vertex::new(resource, meta, self.quotes.origin(draft.place));
-        self.graph.config.exports.push(Export::new(vertex, to));
+        self.graph.config.exports.push(Export { sealed: draft.sealed, ..Export::new(vertex, to) });
     }
 
     pub(crate) fn collect(&mut self, node: &Node) {

@@ -31,6 +31,8 @@ pub(crate) struct Draft {
     pub(crate) meta: Meta,
     /// The hosts of `meta: {export: …}`.
     pub(crate) export: Option<Vec<String>>,
+    /// Whether it is exported sealed.
+    pub(crate) sealed: bool,
     pub(crate) fields: Map<String, Json>,
     /// For each field its name, the place of its key, and the place of its value.
     pub(crate) places: Vec<(String, Place, Place)>,

@@ -7,8 +7,9 @@ use crate::gapi::yaml::draft::Draft;
 use crate::gapi::yaml::tree::{Key, Node, Value};
 use crate::resource::{Backoff, Meta, Sema, WITH_UNIT, with_units};
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "export",
+    "sealed",
     "ignore",
     "alert",
     "hidden",
@@ -40,6 +41,8 @@ impl Document<'_> {
             if !node.is_null() && key.text == "export" {
                 let hosts = self.texts(node, &format!("{id}: `export`"), &format!("{id}: a host"));
                 draft.export = Some(hosts);
+            } else if !node.is_null() && key.text == "sealed" {
+                draft.sealed = self.truth(node, &format!("{id}: `sealed`")).unwrap_or_default();
             } else if !node.is_null() {
                 self.meta_entry(&mut meta, id, key, node);
             }

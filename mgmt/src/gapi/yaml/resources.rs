@@ -101,6 +101,7 @@ impl Document<'_> {
             place: name_node.place,
             meta: Meta::default(),
             export: None,
+            sealed: false,
             fields: Map::new(),
             places: Vec::new(),
             wired: Vec::new(),
@@ -124,6 +125,9 @@ impl Document<'_> {
             // It runs here, too.
             if draft.export.is_some() {
                 self.export(&draft.name, draft.clone());
+            } else if draft.sealed {
+                let message = "`sealed: true` is for what is exported: name the hosts with `export`";
+                return self.complain(draft.place, message);
             }
             self.add(draft);
         }

@@ -295,6 +295,7 @@ fn meta() -> Json {
             "burst": one("integer", "How many such checks may follow each other at once before `limit` applies. Default: 1."),
             "timeout": time("The longest time of a check or a repair, in milliseconds or with a unit (`30s`). Default: no limit."),
             "export": self::texts("The hosts that may collect it; `*`: all. The resource runs here too, unless its name begins with `@@`."),
+            "sealed": one("boolean", "Whether what is exported is sealed for the keys of the hosts that `export` names: then it may have secrets. Default: false."),
             "sema": or_nothing(described(sema, "Semaphores to hold during each check and repair: `name`, or `name:size`, where at most `size` resources (default 1) hold one at once.")),
             "reverse": one("boolean", "Whether what the resource changed is undone when it has left the graph. Default: false."),
             "converged_timeout": time("How long the resource must have been in sync and quiet before the graph counts as converged, in seconds or with a unit (`2m`). Default: no time of its own."),

@@ -9,6 +9,9 @@ use crate::graph::exchange::export::Export;
 use crate::graph::problem::{Problem, Problems};
 use crate::resource::{Known, Origin, hint};
 
+/// Whether this build can seal.
+const CAN_SEAL: bool = cfg!(feature = "etcd");
+
 /// Everything that is wrong with what a graph exports and collects, and then the rest that is wrong with it.
 pub(in crate::graph) fn with_exchange(config: &GraphConfig, rest: Result<(), Problems>) -> Result<(), Problems> {
     let mut problems = check_exchange(config).err().unwrap_or_default();
@@ -88,10 +91,16 @@ fn check_export(export: &Export, config: &GraphConfig, problems: &mut Vec<Proble
         say("it is for no host: name at least one, or leave that out for all".to_owned());
     }
     let wired = export.wired();
-    if let Err(why) = written(vertex, &wired) {
+    if let Err(why) = written(vertex, &wired, export.sealed) {
         say(why);
     }
-    for link in export.links.iter().filter(|link| !link.wire.closure) {
+    if export.sealed && export.to.is_none() {
+        say("it is sealed, which needs hosts that it is for: name them".to_owned());
+    }
+    if export.sealed && !CAN_SEAL {
+        say("it is sealed, which needs the Cargo feature `etcd`: build this program with it".to_owned());
+    }
+    for link in export.links.iter().filter(|link| !link.wire.closure && !export.sealed) {
         let sent = |(from, port): &(u32, u8)| {
             let sender = config.vertices.get(*from as usize)?.resource.spec();
             sender.outputs.get(usize::from(*port))

@@ -21,6 +21,9 @@ pub struct ExportData {
     /// The hosts that may collect it. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Vec<String>>,
+    /// Whether it is sealed for the keys of these hosts, so that it may have secrets. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sealed: bool,
     /// The values that it receives from resources of the graph. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends: Vec<SendData>,
@@ -94,7 +97,7 @@ pub(in crate::graph) fn exchange_data(config: &GraphConfig, problems: &mut Vec<P
     for export in &config.exports {
         let sends = export.links.iter().map(|link| config.send_data(link, &export.vertex)).collect();
         match vertex_data(&export.vertex, &export.wired()) {
-            Ok(resource) => exports.push(ExportData { resource, to: export.to.clone(), sends }),
+            Ok(resource) => exports.push(ExportData { resource, to: export.to.clone(), sealed: export.sealed, sends }),
             Err(problem) => problems.push(problem),
         }
     }

@@ -10,13 +10,19 @@ use crate::graph::config::Vertex;
 use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::offers::OfferKey;
 use crate::id::ResourceId;
-use crate::resource::{AnyResource, Known, Meta, Offerer, Origin};
+use crate::resource::{AnyResource, Known, Meta, Offerer, Origin, with_secrets};
 
 /// The most bytes of one export.
 pub(super) const ENTRY_BYTES_MAX: usize = 1 << 20;
 
+/// The most bytes of one that is sealed, without its seal.
+pub(super) const SEALED_BYTES_MAX: usize = ENTRY_BYTES_MAX - (64 << 10);
+/// What an entry begins with that is sealed; then come the key that it is for, a line break, and the sealed bytes.
+const SEAL: &[u8] = b"mgmt-sealed-1 ";
+
 /// What to do about a secret.
-pub(super) const SECRET_REMEDY: &str = "export what is not secret, or give the secret on the host that collects";
+pub(super) const SECRET_REMEDY: &str = "export what is not secret, give the secret on the host that collects, or seal \
+                                        the export for certain hosts (`sealed_to`, `sealed: true`)";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,28 +33,55 @@ struct EntryData {
     meta: Option<Meta>,
 }
 
-/// The resource as bytes without the fields that it receives, or why it can't travel.
-pub(super) fn written(vertex: &Vertex, wired: &[u8]) -> Result<Arc<[u8]>, String> {
-    let fields = vertex.resource.to_data(wired).map_err(|problem| problem.to_string())?;
-    if let Some((key, _)) = fields.iter().find(|(_, value)| holds_secret(value)) {
-        return Err(format!("`{key}` is a secret, which does not travel to other hosts: {SECRET_REMEDY}"));
+/// The resource as bytes without the fields that it receives, or why it can't travel. What will be `sealed` holds its
+/// secrets as they are.
+pub(super) fn written(vertex: &Vertex, wired: &[u8], sealed: bool) -> Result<Arc<[u8]>, String> {
+    let to_data = || vertex.resource.to_data(wired);
+    let fields = if sealed { with_secrets(to_data) } else { to_data() };
+    let fields = fields.map_err(|problem| problem.to_string())?;
+    match fields.iter().find(|(_, value)| holds_secret(value)) {
+        Some((key, _)) if sealed => return Err(format!("`{key}` holds a secret that is neither text nor bytes")),
+        Some((key, _)) => {
+            return Err(format!("`{key}` is a secret, which does not travel to other hosts: {SECRET_REMEDY}"));
+        }
+        None => {}
     }
     let data = EntryData { fields, meta: vertex.meta.as_deref().cloned() };
     let bytes = serde_json::to_vec(&data).map_err(|problem| problem.to_string())?;
-    if bytes.len() > ENTRY_BYTES_MAX {
+    let most = if sealed { SEALED_BYTES_MAX } else { ENTRY_BYTES_MAX };
+    if bytes.len() > most {
         return Err(format!(
-            "it has {} bytes: at most {ENTRY_BYTES_MAX} can be exported in one resource; give a large content by its \
-             `source`, or in several",
+            "it has {} bytes: at most {most} can be exported in one resource; give a large content by its `source`, or \
+             in several",
             bytes.len()
         ));
     }
     Ok(bytes.into())
 }
 
+/// An entry that is sealed for this key.
+pub(crate) fn sealed_entry(key: &str, sealed: &[u8]) -> Arc<[u8]> {
+    [SEAL, key.as_bytes(), b"\n", sealed].concat().into()
+}
+
+/// The key that an entry is sealed for, and the sealed bytes. `None`: it is not sealed.
+pub(crate) fn sealed_parts(entry: &[u8]) -> Option<(&str, &[u8])> {
+    let rest = entry.strip_prefix(SEAL)?;
+    let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+    Some((std::str::from_utf8(&rest[..end]).unwrap_or_default(), rest.get(end + 1..).unwrap_or_default()))
+}
+
 /// The resource that a rule makes of the bytes of another host, or what is wrong with them.
 pub(super) fn read(offer: &OfferKey, bytes: &[u8], rule: &Collect) -> Result<Vertex, String> {
     if bytes.len() > ENTRY_BYTES_MAX {
         return Err(format!("it has {} bytes, and at most {ENTRY_BYTES_MAX} are read", bytes.len()));
+    }
+    if sealed_parts(bytes).is_some() {
+        return Err(
+            "it is sealed, and this host has no key that opens it: the exporting host seals it again as soon as \
+                    it sees the key of this one"
+                .to_owned(),
+        );
     }
     let data: EntryData = serde_json::from_slice(bytes).map_err(|problem| format!("it can't be read: {problem}"))?;
     let EntryData { mut fields, meta } = data;

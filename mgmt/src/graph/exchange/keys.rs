@@ -13,6 +13,7 @@ use crate::resource::Keys;
 
 const EXPORTS: &str = "/mgmt/exports/";
 const EXPORTERS: &str = "/mgmt/exporters/";
+const SEAL_KEYS: &str = "/mgmt/keys/";
 /// The addressee of what is for all hosts. No host has this name in a key, since `*` is escaped there.
 pub(super) const ALL: &str = "*";
 
@@ -73,6 +74,11 @@ pub(crate) fn wanted_keys(host: &str, collects: &[Collect]) -> Vec<Keys> {
 /// The key under which a host keeps the places of its exports, and their lease.
 pub(crate) fn exporter_key(host: &str) -> String {
     format!("{EXPORTERS}{}", escaped(host))
+}
+
+/// The key under which a host keeps what others need to seal something for it.
+pub(crate) fn seal_key(host: &str) -> String {
+    format!("{SEAL_KEYS}{}", escaped(host))
 }
 
 /// All keys of the exports of a host in these places.

@@ -129,8 +129,9 @@ pub(crate) fn number(value: &[u8]) -> u64 {
 }
 
 impl Export {
-    /// The bytes that other hosts read, or why there are none. No field may receive.
+    /// The bytes that other hosts read, or why there are none. No field may receive. They are not sealed yet: if the
+    /// export is, they hold its secrets.
     pub(crate) fn bytes(&self) -> Result<Arc<[u8]>, String> {
-        written(&self.vertex, &[])
+        written(&self.vertex, &[], self.sealed)
     }
 }

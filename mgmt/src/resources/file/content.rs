@@ -10,13 +10,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroize;
 
-use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Salted, Secret};
+use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Salted, Secret, is_sealed};
 
 /// The content that a file must have: text or any bytes. It is never copied, only shared.
 ///
 /// Made from a string, from bytes, or from a [`Secret`] of either. A content made from a secret is never shown in logs,
 /// plans or data, and is wiped from memory in the end. In data it is a string, or `{"base64": "…"}` where it is not
-/// UTF-8.
+/// UTF-8; `{"secret": …}` around either makes it a secret.
 #[derive(Clone)]
 pub struct Content(Form);
 
@@ -54,6 +54,18 @@ impl Drop for Whole {
 impl Content {
     fn new(bytes: Vec<u8>, secret: bool) -> Content {
         Content(Form::Whole(Arc::new(Whole { bytes, secret, digest: OnceLock::new() })))
+    }
+
+    /// The same as a secret.
+    fn kept_secret(self) -> Content {
+        let bytes = match self.0 {
+            Form::Whole(whole) => match Arc::try_unwrap(whole) {
+                Ok(mut whole) => std::mem::take(&mut whole.bytes),
+                Err(shared) => shared.bytes.clone(),
+            },
+            Form::Known { digest, .. } => return Content(Form::Known { digest, secret: true }),
+        };
+        Content::new(bytes, true)
     }
 
     /// Whether the content came from a [`Secret`].
@@ -153,15 +165,33 @@ impl fmt::Debug for Content {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct Encoded<'a> {
     base64: Cow<'a, str>,
+}
+
+/// A content that is secret, and is written as it is.
+#[derive(Serialize)]
+struct Marked {
+    secret: Content,
+}
+
+/// The forms of a content that is no text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read<'a> {
+    #[serde(borrow, default)]
+    base64: Option<Cow<'a, str>>,
+    #[serde(default)]
+    secret: Option<Box<Content>>,
 }
 
 impl Serialize for Content {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes = match &self.0 {
+            Form::Whole(whole) if whole.secret && is_sealed() => {
+                return Marked { secret: Content::new(whole.bytes.clone(), false) }.serialize(serializer);
+            }
             _ if self.is_secret() => return serializer.serialize_str(SECRET_PLACEHOLDER),
             Form::Known { .. } => return serializer.serialize_str("(as received before)"),
             Form::Whole(whole) => &whole.bytes,
@@ -180,7 +210,7 @@ impl<'de> Deserialize<'de> for Content {
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = Content;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the content as a string, or {\"base64\": \"…\"}")
+                f.write_str("the content as a string, {\"base64\": \"…\"} or {\"secret\": \"…\"}")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Content, E> {
                 self.visit_string(text.to_owned())
@@ -194,16 +224,22 @@ impl<'de> Deserialize<'de> for Content {
                 Ok(Content::accept(text))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Content, A::Error> {
-                let encoded =
-                    Encoded::deserialize(de::value::MapAccessDeserializer::new(map)).map_err(|error: A::Error| {
+                let read =
+                    Read::deserialize(de::value::MapAccessDeserializer::new(map)).map_err(|error: A::Error| {
                         de::Error::custom(format!(
                             "{error}: a map is not a text; if the text itself is meant (JSON, say), put it in quotes"
                         ))
                     })?;
-                let bytes = BASE64_STANDARD
-                    .decode(&*encoded.base64)
-                    .map_err(|_| de::Error::custom("what follows `base64` is not base64 with padding"))?;
-                Ok(Content::accept(bytes))
+                match read {
+                    Read { base64: Some(base64), secret: None } => {
+                        let bytes = BASE64_STANDARD
+                            .decode(&*base64)
+                            .map_err(|_| de::Error::custom("what follows `base64` is not base64 with padding"))?;
+                        Ok(Content::accept(bytes))
+                    }
+                    Read { base64: None, secret: Some(content) } => Ok(content.kept_secret()),
+                    _ => Err(de::Error::custom("a content that is a map has one key: `base64` or `secret`")),
+                }
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -230,6 +266,23 @@ impl JsonSchema for Content {
                     "required": ["base64"],
                     "additionalProperties": false,
                 },
+                {
+                    "type": "object",
+                    "properties": { "secret": {
+                        "description": "The same content, which is never shown.",
+                        "oneOf": [
+                            { "type": "string" },
+                            {
+                                "type": "object",
+                                "properties": { "base64": { "type": "string", "contentEncoding": "base64" } },
+                                "required": ["base64"],
+                                "additionalProperties": false,
+                            },
+                        ],
+                    } },
+                    "required": ["secret"],
+                    "additionalProperties": false,
+                },
             ],
         })
     }
@@ -240,7 +293,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::resource::Salt;
+    use crate::resource::{Salt, with_secrets};
 
     const CANARY: &str = "canary-3f9a";
 
@@ -276,6 +329,8 @@ mod tests {
         assert!(refused(json!(SECRET_PLACEHOLDER)).contains("not the content itself"));
         assert!(refused(json!({"base64": "!"})).contains("not base64"));
         assert!(refused(json!({"base46": "aa=="})).contains("unknown field"));
+        assert!(refused(json!({"base64": "aa==", "secret": "x"})).contains("has one key"));
+        assert!(refused(json!({})).contains("has one key"));
         assert!(refused(json!(12)).contains("the content as a string"));
     }
 
@@ -288,6 +343,23 @@ mod tests {
             assert_eq!(format!("{content:?}"), SECRET_PLACEHOLDER);
             assert_eq!(serde_json::to_value(&content).unwrap(), json!(SECRET_PLACEHOLDER));
         }
+    }
+
+    #[test]
+    fn a_content_that_is_marked_as_secret_in_data_is_one_and_only_what_is_sealed_has_it_as_it_is() {
+        for data in [json!({"secret": CANARY}), json!({"secret": {"base64": "Y2FuYXJ5LTNmOWE="}})] {
+            let content: Content = serde_json::from_value(data).unwrap();
+            assert_eq!(content, Content::accept(Secret::new(CANARY.to_owned())));
+            assert_eq!(serde_json::to_value(&content).unwrap(), json!(SECRET_PLACEHOLDER));
+            let sealed = with_secrets(|| serde_json::to_value(&content).unwrap());
+            assert_eq!(sealed, json!({ "secret": CANARY }));
+            assert_eq!(serde_json::from_value::<Content>(sealed).unwrap(), content);
+        }
+        let open = Content::accept("open");
+        assert_eq!(with_secrets(|| serde_json::to_value(&open).unwrap()), json!("open"));
+        let password = Secret::new(CANARY.to_owned());
+        assert_eq!(with_secrets(|| serde_json::to_value(&password).unwrap()), json!(CANARY));
+        assert_eq!(serde_json::to_value(&password).unwrap(), json!(SECRET_PLACEHOLDER));
     }
 
     #[test]

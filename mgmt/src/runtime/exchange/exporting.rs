@@ -59,7 +59,7 @@ fn add_receiver(config: &mut GraphConfig, export: &Export, publications: &Public
     let receiver = Exporting {
         spec: resource.spec().stand_in("export", "An export of which fields receive their values."),
         name: export_name(export),
-        task: Task::Receive(Arc::clone(resource)),
+        task: Task::Receive(Arc::clone(resource), export.sealed),
         publications: publications.clone(),
     };
     let to = add(config, receiver, export.vertex.origin.clone());
@@ -82,8 +82,8 @@ struct Exporting {
 }
 
 enum Task {
-    /// To receive the fields of this resource, which is exported.
-    Receive(Arc<dyn AnyResource>),
+    /// To receive the fields of this resource, which is exported; and whether it is sealed.
+    Receive(Arc<dyn AnyResource>, bool),
     /// To see that the exports of the graph of that number are published, and collected if this host does that.
     Publish { declared: Arc<GraphConfig>, graph: Option<u64>, follows: bool },
 }
@@ -111,7 +111,7 @@ impl Exporting {
 fn are_same(one: &[Export], other: &[Export]) -> bool {
     let is_same = |(one, other): (&Export, &Export)| {
         let same = one.vertex.is_same(&other.vertex) && one.vertex.meta == other.vertex.meta;
-        same && one.to == other.to && one.wired() == other.wired()
+        same && one.to == other.to && one.sealed == other.sealed && one.wired() == other.wired()
     };
     one.len() == other.len() && one.iter().zip(other).all(is_same)
 }
@@ -172,7 +172,7 @@ impl AnyResource for Exporting {
 
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         match &self.task {
-            Task::Receive(resource) => resource.validate(known),
+            Task::Receive(resource, _) => resource.validate(known),
             Task::Publish { .. } => Vec::new(),
         }
     }
@@ -180,7 +180,7 @@ impl AnyResource for Exporting {
     fn same(&self, other: &dyn AnyResource) -> bool {
         let Some(other) = other.as_any().downcast_ref::<Exporting>() else { return false };
         let is_same = match (&self.task, &other.task) {
-            (Task::Receive(one), Task::Receive(two)) => one.same(&**two),
+            (Task::Receive(one, seals), Task::Receive(two, sealed)) => seals == sealed && one.same(&**two),
             (Task::Publish { declared: one, .. }, Task::Publish { declared: two, .. }) => {
                 Arc::ptr_eq(one, two) || are_same(&one.exports, &two.exports)
             }
@@ -191,14 +191,15 @@ impl AnyResource for Exporting {
 
     fn check(self: Arc<Self>, _: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>> {
         match &self.task {
-            Task::Receive(resource) => Box::pin(std::future::ready(Ok(self.news(resource).map(AnyDrift::new)))),
+            Task::Receive(resource, _) => Box::pin(std::future::ready(Ok(self.news(resource).map(AnyDrift::new)))),
             Task::Publish { graph, follows, .. } => Box::pin(published(self.publications.clone(), *graph, *follows)),
         }
     }
 
     fn apply(self: Arc<Self>, _: ApplyCx, _: AnyDrift) -> BoxFuture<Result<()>> {
-        let Task::Receive(resource) = &self.task else { return Box::pin(std::future::ready(Ok(()))) };
-        let export = Export::new(Vertex::new(Arc::clone(resource), None, Origin::Unknown), None);
+        let Task::Receive(resource, sealed) = &self.task else { return Box::pin(std::future::ready(Ok(()))) };
+        let vertex = Vertex::new(Arc::clone(resource), None, Origin::Unknown);
+        let export = Export { sealed: *sealed, ..Export::new(vertex, None) };
         let end = export.bytes().map(|_| self.publications.receive(&self.name, Arc::clone(resource)));
         Box::pin(std::future::ready(end.map_err(Error::new)))
     }
@@ -208,15 +209,15 @@ impl AnyResource for Exporting {
     }
 
     fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>> {
-        let Task::Receive(resource) = &self.task else { return None };
-        let task = Task::Receive(resource.with_received(values)?);
+        let Task::Receive(resource, sealed) = &self.task else { return None };
+        let task = Task::Receive(resource.with_received(values)?, *sealed);
         let (name, publications) = (self.name.clone(), self.publications.clone());
         Some(Arc::new(Exporting { spec: self.spec, name, task, publications }))
     }
 
     fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError> {
         match &self.task {
-            Task::Receive(resource) => resource.to_data(wired),
+            Task::Receive(resource, _) => resource.to_data(wired),
             Task::Publish { .. } => Ok(Map::new()),
         }
     }

@@ -7,6 +7,7 @@ mod exporting;
 mod publications;
 mod publish;
 mod resolve;
+mod sealing;
 mod settings;
 #[cfg(test)]
 mod tests;

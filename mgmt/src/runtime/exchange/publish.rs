@@ -10,12 +10,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::graph::{Export, ExportPlace, exporter_key};
+use crate::id::in_one_line;
 use crate::resource::{
-    Attempts, Fed, Feed, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, Write, part_of,
+    Attempts, Fed, Feed, Followed, Following, Keys, LeaseId, Member, Revision, Transaction, Why, WorldError, Write,
+    part_of,
 };
 use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
 use crate::runtime::exchange::publications::{Publications, Published as State, Stand};
-use crate::runtime::exchange::settings::InForce;
+use crate::runtime::exchange::sealing::{Sealing, ToSeal, keys_of, recipient};
+use crate::runtime::exchange::settings::{InForce, Site};
 
 /// How often a transaction that another one has overtaken is made again at once.
 const RACES_MAX: usize = 16;
@@ -69,9 +72,9 @@ async fn publish_until(
         let graph = exchanged.as_ref().map_or(0, |exchanged| exchanged.number);
         let stand = Stand { graph, version: publisher.publications.version() };
         let published = publisher.publish(exports).await;
-        let failure = published.as_ref().err().map(ToString::to_string);
+        let failure = published.as_ref().map_or_else(|error| Some(error.to_string()), |_| publisher.keyless());
         // One failure may be that of a server whose connection is lost: another one is asked soon.
-        if failure.is_none() || attempts.has_failed() {
+        if published.is_ok() || attempts.has_failed() {
             publisher.publications.publish(State { of: stand, failure });
         }
         let pause = match &published {
@@ -98,10 +101,11 @@ async fn publish_until(
                 false
             }
             contest = publisher.contested(at) => {
-                rest = Some(match contest {
-                    Contest::Changed(why) => contested.failed(Why::Own(why.to_owned())),
-                    Contest::Lost(pause) => pause,
-                });
+                rest = match contest {
+                    Contest::Changed(why) => Some(contested.failed(Why::Own(why.to_owned()))),
+                    Contest::Lost(pause) => Some(pause),
+                    Contest::Keys => None,
+                };
                 false
             }
             _ = quits.wait_for(Option::is_some) => true,
@@ -131,6 +135,8 @@ enum Contest {
     Changed(&'static str),
     /// That may have been missed: after this time.
     Lost(Duration),
+    /// The keys of hosts that exports are sealed for may be others.
+    Keys,
 }
 
 /// Publishes what a host exports.
@@ -143,6 +149,11 @@ pub(super) struct Publisher {
     due: Instant,
     /// The key that all publishers for this host write; `None`: there are no exports, or they are not published.
     feed: Option<Feed>,
+    sealing: Sealing,
+    /// The keys of the hosts that exports are sealed for; `None`: none is sealed.
+    recipients: Option<Following>,
+    /// The hosts of those that have no key.
+    keyless: BTreeSet<String>,
 }
 
 /// What must be published.
@@ -151,22 +162,30 @@ struct ToPublish {
     wanted: Wanted,
     /// What has not received its values yet: what the world has of it stays.
     kept: BTreeSet<(ExportPlace, String)>,
+    /// What must be sealed before.
+    sealed: Vec<ToSeal>,
 }
 
 impl ToPublish {
     fn places(&self) -> BTreeSet<ExportPlace> {
-        self.wanted.keys().chain(self.kept.iter().map(|(place, _)| place)).cloned().collect()
+        let kept = self.kept.iter().map(|(place, _)| place);
+        self.wanted.keys().chain(kept).chain(self.sealed.iter().map(|export| &export.place)).cloned().collect()
     }
 
     /// All that must be there, with what stays.
-    fn with_kept(&self, published: &Published) -> Cow<'_, Wanted> {
+    fn complete(&self, published: &Published, host: &str, sealing: &Sealing) -> Result<Cow<'_, Wanted>, PublishError> {
         let mut all = Cow::Borrowed(&self.wanted);
+        let before = |export: &ToSeal| published.counting(&export.place, &export.name);
+        let entries = sealing.sealed(host, &self.sealed, before).map_err(PublishError::Seal)?;
+        for (export, entry) in self.sealed.iter().zip(entries) {
+            all.to_mut().entry(export.place.clone()).or_default().insert(export.name.clone(), entry);
+        }
         for (place, name) in &self.kept {
             if let Some(bytes) = published.counting(place, name) {
                 all.to_mut().entry(place.clone()).or_default().insert(name.clone(), Arc::clone(bytes));
             }
         }
-        all
+        Ok(all)
     }
 }
 
@@ -177,24 +196,68 @@ enum PublishError {
     World(#[from] WorldError),
     #[error("other programs change the exports of this host all the time: is there another host with this name?")]
     Raced,
+    #[error("{0}")]
+    Seal(String),
+    #[error("the keys of the hosts that exports are sealed for can't be read")]
+    Keys,
 }
 
 impl From<&PublishError> for Why {
     fn from(error: &PublishError) -> Why {
         match error {
             PublishError::World(error) => Why::from(error),
-            PublishError::Raced => Why::Own(error.to_string()),
+            PublishError::Raced | PublishError::Seal(_) | PublishError::Keys => Why::Own(error.to_string()),
         }
     }
 }
 
 impl Publisher {
-    pub(super) fn new(member: Arc<dyn Member>, ttl: Duration, publications: Publications) -> Publisher {
-        Publisher { member, ttl, publications, lease: None, due: Instant::now(), feed: None }
+    pub(super) fn new(member: Arc<dyn Member>, site: &Site) -> Publisher {
+        let (ttl, publications, sealing) = (site.ttl, site.publications.clone(), site.sealing.clone());
+        let (lease, due, feed) = (None, Instant::now(), None);
+        Publisher { member, ttl, publications, lease, due, feed, sealing, recipients: None, keyless: BTreeSet::new() }
     }
 
-    fn to_publish(&self, exports: &[Export]) -> ToPublish {
+    /// Why not all is published, although nothing has failed.
+    fn keyless(&self) -> Option<String> {
+        let hosts: Vec<Cow<'_, str>> = self.keyless.iter().map(|host| in_one_line(host)).collect();
+        (!hosts.is_empty()).then(|| {
+            format!(
+                "{} has no key yet for which exports can be sealed: a host has one once it runs with a graph that \
+                 collects",
+                hosts.join(", ")
+            )
+        })
+    }
+
+    /// Reads the keys of the hosts that exports are sealed for, and follows them.
+    async fn read_keys(&mut self, exports: &[Export]) -> Result<(), PublishError> {
+        let sealed = exports.iter().filter(|export| export.sealed);
+        let hosts: BTreeSet<&str> = sealed.flat_map(|export| export.to.iter().flatten().map(String::as_str)).collect();
+        if hosts.is_empty() {
+            self.recipients = None;
+            return Ok(());
+        }
+        self.sealing.make_key().await.map_err(PublishError::Seal)?;
+        let keys = keys_of(hosts);
+        let member = &self.member;
+        let following = self
+            .recipients
+            .get_or_insert_with(|| Following::new(Arc::clone(member), keys.clone(), Attempts::unreported()));
+        if following.keys() != keys {
+            following.set_keys(keys);
+        }
+        if !following.is_listening()
+            && let Followed::Failed(_) = following.next().await
+        {
+            return Err(PublishError::Keys);
+        }
+        Ok(())
+    }
+
+    fn to_publish(&mut self, exports: &[Export]) -> ToPublish {
         self.publications.retain(exports);
+        self.keyless.clear();
         let mut all = ToPublish::default();
         for export in exports {
             let name = export.vertex.resource.name().to_owned();
@@ -208,7 +271,22 @@ impl Publisher {
             };
             // What can't be written is refused before.
             let Ok(bytes) = bytes else { continue };
-            for place in export.places() {
+            for place in export.places().filter(|_| export.sealed) {
+                // One that is sealed names its hosts.
+                let Some(host) = place.0.clone() else { continue };
+                let state = self.recipients.as_ref().map(Following::state);
+                match state.and_then(|state| recipient(state, &host)) {
+                    Some(recipient) => {
+                        let (name, plain) = (name.clone(), Arc::clone(&bytes));
+                        all.sealed.push(ToSeal { place, name, plain, recipient });
+                    }
+                    None => {
+                        self.keyless.insert(host);
+                        all.kept.insert((place, name.clone()));
+                    }
+                }
+            }
+            for place in export.places().filter(|_| !export.sealed) {
                 all.wanted.entry(place).or_default().insert(name.clone(), Arc::clone(&bytes));
             }
         }
@@ -218,10 +296,11 @@ impl Publisher {
     /// Makes the exports of this host in the world what they are here. Returns the revision that has them; `None`:
     /// there are none.
     async fn publish(&mut self, exports: &[Export]) -> Result<Option<Revision>, PublishError> {
+        self.read_keys(exports).await?;
         let to_publish = self.to_publish(exports);
         for _ in 0..RACES_MAX {
             let (published, mut at) = self.read(to_publish.places()).await?;
-            let wanted = to_publish.with_kept(&published);
+            let wanted = to_publish.complete(&published, self.member.host(), &self.sealing)?;
             if wanted.is_empty() && published.exporter().is_none() {
                 self.lease = None;
                 return Ok(None);
@@ -272,24 +351,19 @@ impl Publisher {
         }
     }
 
-    /// Waits until something else has changed what the host exports since that revision, or that may have been missed.
+    /// Waits until something else has changed what the host exports since that revision, or that may have been missed;
+    /// or until a host has another key.
     async fn contested(&mut self, since: Option<Revision>) -> Contest {
-        let (Some(feed), Some(since)) = (&mut self.feed, since) else { return std::future::pending().await };
-        loop {
-            match feed.next().await {
-                // What this publisher has written comes, too.
-                Fed::Changes(changes) if changes.revision <= since => {}
-                Fed::Changes(changes) if changes.entries.iter().any(|(_, entry)| entry.is_some()) => {
-                    return Contest::Changed(
-                        "another program has published under the name of this host: give each host its own name",
-                    );
-                }
-                Fed::Changes(_) => {
-                    return Contest::Changed("they were withdrawn by another program, or their lease has ended");
-                }
-                Fed::Snapshot(_) => return Contest::Lost(Duration::ZERO),
-                Fed::Failed(pause) => return Contest::Lost(pause),
+        let recipients = &mut self.recipients;
+        let keys = async {
+            let Some(following) = recipients else { return std::future::pending().await };
+            if let Followed::Failed(pause) = following.next().await {
+                tokio::time::sleep(pause).await;
             }
+        };
+        tokio::select! {
+            contest = contest(&mut self.feed, since) => contest,
+            () = keys => Contest::Keys,
         }
     }
 
@@ -330,5 +404,26 @@ impl Publisher {
         let lease = self.member.lease(self.ttl).await?;
         self.due = due;
         Ok(lease)
+    }
+}
+
+/// Waits until something else has changed what the host exports since that revision, or that may have been missed.
+async fn contest(feed: &mut Option<Feed>, since: Option<Revision>) -> Contest {
+    let (Some(feed), Some(since)) = (feed, since) else { return std::future::pending().await };
+    loop {
+        match feed.next().await {
+            // What this publisher has written comes, too.
+            Fed::Changes(changes) if changes.revision <= since => {}
+            Fed::Changes(changes) if changes.entries.iter().any(|(_, entry)| entry.is_some()) => {
+                return Contest::Changed(
+                    "another program has published under the name of this host: give each host its own name",
+                );
+            }
+            Fed::Changes(_) => {
+                return Contest::Changed("they were withdrawn by another program, or their lease has ended");
+            }
+            Fed::Snapshot(_) => return Contest::Lost(Duration::ZERO),
+            Fed::Failed(pause) => return Contest::Lost(pause),
+        }
     }
 }

@@ -17,6 +17,7 @@ use crate::runtime::error::EngineError;
 use crate::runtime::exchange::collect::{follow_exports, follow_own};
 use crate::runtime::exchange::publications::Publications;
 use crate::runtime::exchange::publish::{Publisher, publish_exports};
+use crate::runtime::exchange::sealing::{Sealing, keep_key};
 use crate::runtime::hosts::{Lease, Living, Reporting, Schedules, follow_others, keep_alive};
 use crate::runtime::prepare::Preparing;
 use crate::runtime::reach::Reach;
@@ -44,6 +45,8 @@ pub(crate) struct Site {
     pub(crate) ttl: Duration,
     /// What this host exports now, and how far the world has it.
     pub(crate) publications: Publications,
+    /// The key with which others seal exports for this host.
+    pub(super) sealing: Sealing,
     /// Graphs are made ready to run here, not only to be looked at.
     pub(crate) runs: bool,
     /// The engine has converged only when all other hosts have, too.
@@ -73,6 +76,7 @@ impl Default for Site {
             living: Living::default(),
             ttl: EXPORT_TTL,
             publications: Publications::default(),
+            sealing: Sealing::default(),
             runs: false,
             counts_all: false,
             converged_timeout: Duration::ZERO,
@@ -149,7 +153,7 @@ impl Site {
 
     /// What is known of the exports of hosts.
     pub(crate) fn offers(&self) -> Offers {
-        Offers::of(self.known().snapshot.entries.iter().map(|(key, entry)| (key.as_str(), &entry.value)))
+        self.sealing.offers(&self.known().snapshot)
     }
 }
 
@@ -182,6 +186,7 @@ impl Settings {
 
     /// What the source of graphs gets of an engine with this working directory.
     pub(crate) fn for_source(&self, prefix: &Path) -> GapiData {
+        self.preparing.site.sealing.keep_below(prefix);
         GapiData {
             name: self.name.clone(),
             hostname: self.hostname.clone(),
@@ -242,7 +247,9 @@ pub(crate) fn begin(
     let alive = keep_alive(Arc::clone(member), living.clone(), lease.clone(), quits.clone());
     let reporting = Reporting { member: Arc::clone(member), living: living.clone(), lease, view, news, requests };
     let report = reporting.run(quits.clone());
-    let publisher = Publisher::new(Arc::clone(member), preparing.site.ttl, preparing.site.publications.clone());
+    let sealing = &preparing.site.sealing;
+    tokio::spawn(until(quits.clone(), keep_key(Arc::clone(member), sealing.clone(), in_force.subscribe())));
+    let publisher = Publisher::new(Arc::clone(member), &preparing.site);
     let publish = publish_exports(publisher, in_force.subscribe(), quits.clone());
     [Some(tokio::spawn(publish)), Some(tokio::spawn(alive)), Some(tokio::spawn(report))]
 }

@@ -8,7 +8,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::id::{key_part, text_of_key_part};
-use crate::resource::{Condition, Entry, Keys, LeaseId, Member, Transaction, Why, World, WorldError, Write};
+use crate::resource::{
+    Attempts, Condition, Entry, Fed, Feed, Keys, LeaseId, Member, Revision, Snapshot, Transaction, Why, World,
+    WorldError, Write, part_of,
+};
 use crate::world::elastic::{Change, Memory, Volunteer};
 use crate::world::etcd::{Etcd, Listed, Members};
 use crate::world::managed::child::Child;
@@ -29,7 +32,9 @@ const RENEWED: Duration = Duration::from_secs(4);
 const SOON: Duration = Duration::from_millis(300);
 const SERVING: Duration = Duration::from_secs(2);
 const READY: Duration = Duration::from_secs(5);
-const FOLLOWING: Duration = Duration::from_secs(20);
+const FOLLOWING: Duration = Duration::from_secs(120);
+/// A host that only follows the servers looks at most this often, and a part later, so that not all look at once.
+const FOLLOWED: Duration = Duration::from_secs(1);
 /// The pause of a server after something went wrong.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long the end may take to be made known to others.
@@ -62,6 +67,8 @@ impl Lease {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) entries: BTreeMap<String, Entry>,
+    /// The revision of these entries.
+    revision: Revision,
     pub(super) records: Records,
     pub(super) members: Members,
 }
@@ -97,6 +104,8 @@ pub(super) struct Runner {
     trouble: Option<String>,
     /// Why no step was possible, as it was reported.
     pub(super) refused: Option<String>,
+    /// The revision at which this host has looked at the servers, if that is all that it does.
+    looked: Option<Revision>,
 }
 
 impl Runner {
@@ -131,6 +140,7 @@ impl Runner {
             is_busy: false,
             trouble: None,
             refused: None,
+            looked: None,
         }
     }
 
@@ -145,6 +155,8 @@ impl Runner {
 
     /// Runs until the program wants it to end.
     pub(super) async fn run(mut self) {
+        let all = vec![Keys::Below(PREFIX.to_owned())];
+        let mut news = Feed::new(Arc::clone(&self.member), all, Attempts::unreported());
         loop {
             let wish = *self.wishes.borrow_and_update();
             if let Wish::Stop(time) | Wish::Leave(time) = wish {
@@ -163,9 +175,8 @@ impl Runner {
                 Err(_) => AGAIN,
             };
             self.report(turn.err());
-            tokio::select! {
-                () = sleep(pause) => {}
-                changed = self.wishes.changed() => if changed.is_err() { break },
+            if !self.rest(pause, &mut news).await {
+                break;
             }
         }
         if let Some(lease) = self.lease {
@@ -174,6 +185,25 @@ impl Runner {
         }
         if let Some(child) = self.child.take() {
             child.stop().await;
+        }
+    }
+
+    /// Waits for the next turn: for that long, or until the servers have changed. False: the program is gone.
+    async fn rest(&mut self, pause: Duration, news: &mut Feed) -> bool {
+        if let Some(looked) = self.looked.take().filter(|_| !news.is_listening()) {
+            news.listen(looked);
+        }
+        let is_listening = news.is_listening();
+        let changed = async {
+            if let Fed::Failed(pause) = news.next().await {
+                sleep(pause).await;
+            }
+            sleep(FOLLOWED + part_of(FOLLOWED)).await;
+        };
+        tokio::select! {
+            () = sleep(pause) => true,
+            () = changed, if is_listening => true,
+            changed = self.wishes.changed() => changed.is_ok(),
         }
     }
 
@@ -204,6 +234,7 @@ impl Runner {
         let seen = self.look().await?;
         self.follow(&seen).await.map_err(|error| own(error.to_string()))?;
         if self.own().is_none() {
+            self.looked = Some(seen.revision);
             return Ok(());
         }
         self.keep_space(&seen.members.all).await;
@@ -221,14 +252,15 @@ impl Runner {
 
     /// Reads the keys and then the members, which are no older.
     async fn look(&self) -> Result<Seen, Why> {
-        let entries = self.member.get(vec![Keys::Below(PREFIX.to_owned())]).await.map_err(|error| Why::from(&error))?;
+        let snapshot =
+            self.member.get(vec![Keys::Below(PREFIX.to_owned())]).await.map_err(|error| Why::from(&error))?;
         let mut members = self.world.listed().await.map_err(Why::Shared)?;
         if let Some(own) = self.own().filter(|_| self.settings.is_local) {
             // Clients know the whole path.
             members.all.iter_mut().for_each(|member| member.clients.clone_from(&own.advertise_client));
         }
-        let entries = entries.entries;
-        Ok(Seen { records: Records::of(&entries), entries, members })
+        let Snapshot { revision, entries } = snapshot;
+        Ok(Seen { records: Records::of(&entries), entries, revision, members })
     }
 
     /// Remembers where the servers are; starts a server if this host is nominated, and ends it if it was removed.

@@ -51,12 +51,12 @@ pub(super) fn host_of_user(user: &str) -> Option<String> {
 pub(super) fn of_each(host: &str) -> Vec<Access> {
     let own = key_part(host);
     let below = |prefix: &str| reads(Keys::Below(prefix.to_owned()));
-    let shared = ["hosts", "states", "schedules", "values", "servers", "deploys", "blobs"];
+    let shared = ["hosts", "states", "keys", "schedules", "values", "servers", "deploys", "blobs"];
     let mut all: Vec<Access> = shared.iter().map(|part| below(&format!("/mgmt/{part}/"))).collect();
     // Read only to ask for the revision.
     all.push(reads(Keys::One("/mgmt".to_owned())));
     all.extend([ALL, &own].map(|to| below(&format!("{EXPORTS}{to}/"))));
-    all.extend(["exporters", "hosts", "states"].map(|part| writes(Keys::One(format!("/mgmt/{part}/{own}")))));
+    all.extend(["exporters", "hosts", "states", "keys"].map(|part| writes(Keys::One(format!("/mgmt/{part}/{own}")))));
     all.push(writes(Keys::Below(format!("{GRANTS}{own}/"))));
     all
 }
