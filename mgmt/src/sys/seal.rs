@@ -1,5 +1,5 @@
-//! Seals bytes for the holder of a key, in the format of [age](https://age-encryption.org/v1): whoever has no key for
-//! them learns their length only. Needs the feature `etcd`.
+//! Seals bytes for the holder of a key, in the format of [age](https://age-encryption.org/v1): without a key for them,
+//! only their length can be known. Needs the feature `etcd`.
 
 use std::fmt;
 

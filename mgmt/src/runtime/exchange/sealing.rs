@@ -164,8 +164,8 @@ impl Sealing {
         blocking(move || sealing.with(Inner::made_key)).await.map(|key| key.public())
     }
 
-    /// The entries of these exports of this host, each sealed for its recipient and for this host itself. `before`: what
-    /// the world has of it. If that is the same, it stays, so that nothing is written.
+    /// The entries of these exports of this host, each sealed for its recipient and for this host itself. `before`:
+    /// what the world has of it. If that is the same, it stays, so that nothing is written.
     pub(super) fn sealed<'a>(
         &self,
         host: &str,
@@ -255,7 +255,8 @@ pub(super) async fn keep_key(member: Arc<dyn Member>, sealing: Sealing, mut in_f
     }
 }
 
-/// What is sealed in the entry with that key in the world; `None`: it was not sealed for this host, or as another export.
+/// What is sealed in the entry with that key in the world; `None`: it was not sealed for this host, or it was sealed as
+/// another export.
 fn open(key: &SealKey, at: &str, sealed: &[u8]) -> Option<Arc<[u8]>> {
     let ExportKey::Export { place, host, name, .. } = ExportKey::of(at)? else { return None };
     let opened = key.open(sealed).ok()?;
