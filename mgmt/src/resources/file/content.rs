@@ -274,7 +274,11 @@ impl JsonSchema for Content {
                             { "type": "string" },
                             {
                                 "type": "object",
-                                "properties": { "base64": { "type": "string", "contentEncoding": "base64" } },
+                                "properties": { "base64": {
+                                    "type": "string",
+                                    "contentEncoding": "base64",
+                                    "description": "The bytes of the file in base64, with padding.",
+                                } },
                                 "required": ["base64"],
                                 "additionalProperties": false,
                             },
