@@ -43,7 +43,7 @@ const SHUTDOWN: Duration = Duration::from_millis(300);
 /// Runs one command.
 pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> ExitCode {
     let screen = logs::Screen::new(&session.options);
-    logs::start(&session.options, &screen, matches!(command, Command::Run));
+    logs::start(&session.options, &screen, is_run(&command));
     if let Err(error) = unblock_all() {
         tracing::warn!(target: "mgmt", "signals that were blocked stay so: {error}");
     }
@@ -69,6 +69,8 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
             Command::Deploy(options) => deploy(session, gapi, &options, &screen).await,
             Command::Cluster { what } => cluster(session, &what).await,
+            #[cfg(feature = "ssh")]
+            Command::Remote { .. } => Err(CommandError::Other("not connected yet".to_owned())),
             Command::Capture(options) => capture(session, gapi, &options).await,
             Command::Ask(asking) => ask::execute(session, asking).await,
             Command::Schema => {
@@ -117,6 +119,16 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     code
 }
 
+/// Whether the command runs the graph, here or on other hosts.
+fn is_run(command: &Command) -> bool {
+    match command {
+        Command::Run => true,
+        #[cfg(feature = "ssh")]
+        Command::Remote { what } => what.is_run(),
+        _ => false,
+    }
+}
+
 /// Whether what the command prints is JSON.
 fn is_json(command: &Command) -> bool {
     match command {
@@ -124,6 +136,8 @@ fn is_json(command: &Command) -> bool {
         Command::Ask(asking) => asking.is_json(),
         Command::Deploy(options) => options.is_json(),
         Command::Cluster { what } => what.is_json(),
+        #[cfg(feature = "ssh")]
+        Command::Remote { what } => what.is_json(),
         _ => false,
     }
 }

@@ -29,6 +29,12 @@ mod options;
 mod outlet;
 mod own_words;
 mod prefix;
+#[cfg(feature = "ssh")]
+mod remote_bars;
+#[cfg(feature = "ssh")]
+mod remote_options;
+#[cfg(feature = "ssh")]
+mod remote_plan;
 mod repeats;
 mod report;
 mod run;
@@ -57,6 +63,8 @@ pub use convert::to_rust;
 pub use deploy::{DeployCommand, DeployOptions, PublishOptions};
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
 pub use prefix::default_prefix;
+#[cfg(feature = "ssh")]
+pub use remote_options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
 pub use servers::ServerOptions;
 pub use setup::Svc;
 #[cfg(feature = "yaml")]

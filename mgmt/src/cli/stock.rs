@@ -109,6 +109,8 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
             Command::Run | Command::Plan { .. } | Command::Check { .. } | Command::Graph { .. } => true,
             Command::Setup { what: Setup::Svc(svc) } => !svc.template,
             Command::Deploy(options) => options.what.is_none(),
+            #[cfg(feature = "ssh")]
+            Command::Remote { .. } => true,
             Command::Ask(_) | Command::Cluster { .. } | Command::Capture(_) => false,
             Command::Schema | Command::Completion { .. } | Command::Man => false,
         },

@@ -37,4 +37,4 @@ pub(crate) use warn::Warnings;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 pub(crate) use yaml::{STDIN, Written, lacking, read_graph_file, write_yaml, yaml_schema_with};
 #[cfg(feature = "yaml")]
-pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_of_stdin, yaml_schema};
+pub use yaml::{RemoteAddress, Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_of_stdin, yaml_schema};
