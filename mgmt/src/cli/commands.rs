@@ -14,6 +14,8 @@ use crate::cli::cluster::cluster;
 use crate::cli::deploy::deploy;
 use crate::cli::exit::{ABSENT, FAILED, PENDING};
 use crate::cli::options::{Command, GraphFormat, LogFormat, Setup};
+#[cfg(feature = "ssh")]
+use crate::cli::remote::remote;
 use crate::cli::report::{CommandError, complain, problem, show_warnings};
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
@@ -70,7 +72,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Deploy(options) => deploy(session, gapi, &options, &screen).await,
             Command::Cluster { what } => cluster(session, &what).await,
             #[cfg(feature = "ssh")]
-            Command::Remote { .. } => Err(CommandError::Other("not connected yet".to_owned())),
+            Command::Remote { what } => remote(session, gapi, &what, &screen).await,
             Command::Capture(options) => capture(session, gapi, &options).await,
             Command::Ask(asking) => ask::execute(session, asking).await,
             Command::Schema => {

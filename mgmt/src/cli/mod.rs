@@ -30,11 +30,25 @@ mod outlet;
 mod own_words;
 mod prefix;
 #[cfg(feature = "ssh")]
+mod remote;
+#[cfg(feature = "ssh")]
 mod remote_bars;
+#[cfg(all(feature = "ssh", feature = "yaml"))]
+mod remote_files;
+#[cfg(feature = "ssh")]
+mod remote_graphs;
 #[cfg(feature = "ssh")]
 mod remote_options;
 #[cfg(feature = "ssh")]
 mod remote_plan;
+#[cfg(feature = "ssh")]
+mod remote_prompt;
+#[cfg(feature = "ssh")]
+mod remote_run;
+#[cfg(feature = "ssh")]
+mod remote_view;
+#[cfg(feature = "ssh")]
+mod remote_words;
 mod repeats;
 mod report;
 mod run;

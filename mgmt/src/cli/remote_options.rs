@@ -66,9 +66,21 @@ pub struct HostOptions {
     /// A file with one host on each line (`-`: standard input); a run reads it again when it is saved
     #[arg(long = "hosts", id = "hosts_file", value_name = "FILE")]
     pub file: Option<PathBuf>,
+    /// Files with graphs that name their hosts: the option `--remote` of `run`.
+    #[arg(skip)]
+    pub(crate) graph_files: Vec<PathBuf>,
     /// All hosts that are alive in the world (`--seeds`), each at the address in its label `ssh`, or else at its name
     #[arg(long)]
     pub world_hosts: bool,
+}
+
+impl RemoteRunOptions {
+    /// The run of graphs that name their hosts.
+    #[cfg(feature = "yaml")]
+    pub(crate) fn of_files(files: Vec<PathBuf>, ssh: SshOptions) -> RemoteRunOptions {
+        let hosts = HostOptions { graph_files: files, ..HostOptions::default() };
+        RemoteRunOptions { hosts, ssh, watch: false, json: false }
+    }
 }
 
 /// How hosts are reached over SSH.

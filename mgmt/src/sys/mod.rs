@@ -27,6 +27,8 @@ pub mod ours;
 pub mod packagekit;
 pub mod pollable;
 pub mod process;
+#[cfg(all(feature = "cli", feature = "ssh"))]
+pub mod prompt;
 pub mod rng;
 #[cfg(feature = "cli")]
 pub mod runtimes;
@@ -35,7 +37,7 @@ pub mod signals;
 pub mod simulated;
 #[cfg(test)]
 pub(crate) mod spaces;
-#[cfg(feature = "yaml")]
+#[cfg(any(feature = "ssh", feature = "yaml"))]
 pub mod stdin;
 #[cfg(feature = "dbus")]
 pub mod systemd;

@@ -14,23 +14,43 @@ use crate::remote::host::Host;
 use crate::remote::hosts::contract::Hosts;
 use crate::remote::hosts::error::HostsError;
 use crate::resource::{AliveHost, World};
-use crate::sys::ssh::{Endpoint, distinct};
+use crate::sys::ssh::{Endpoint, EndpointError, distinct};
 use crate::sys::stdin;
 
 /// The most bytes of a file with hosts.
 const FILE_BYTES_MAX: usize = 4 << 20;
 /// The label of a living host that contains its address.
 const LABEL: &str = "ssh";
+/// What the address of a process on this host begins with.
+const LOCAL: &str = "local:";
 /// Stands for standard input.
 const STDIN: &str = "-";
 
 /// Hosts by their addresses: `web1`, `root@web1`, `ssh://root@web1:2222`, each with a name of its own before it if
-/// wished (`NAME=ADDRESS`).
+/// wished (`NAME=ADDRESS`); or `local:NAME`, a process of its own on this host.
 pub struct Addresses {
     reach: Box<dyn Fn(Endpoint) -> Host + Send>,
-    given: Vec<Endpoint>,
+    given: Vec<Address>,
     file: Option<ListFile>,
     world: Option<LivingHosts>,
+}
+
+/// The address of a host.
+#[derive(Clone, Debug)]
+enum Address {
+    Ssh(Endpoint),
+    /// A process of its own on this host, with this name.
+    Local(String),
+}
+
+impl Address {
+    fn parse(text: &str) -> Result<Address, EndpointError> {
+        match text.strip_prefix(LOCAL) {
+            // The name must be one of a host.
+            Some(name) => name.parse::<Endpoint>()?.named(name).map(|host| Address::Local(host.name().to_owned())),
+            None => text.parse().map(Address::Ssh),
+        }
+    }
 }
 
 struct ListFile {
@@ -59,10 +79,19 @@ impl Addresses {
         Addresses { reach: Box::new(reach), given: Vec::new(), file: None, world: None }
     }
 
-    /// Adds a host.
+    /// Adds the host at this address.
+    ///
+    /// # Errors
+    /// It is no address.
+    pub fn add(mut self, address: &str) -> Result<Addresses, HostsError> {
+        self.given.push(Address::parse(address)?);
+        Ok(self)
+    }
+
+    /// Adds a host, whose address may have a password.
     #[must_use]
-    pub fn add(mut self, host: Endpoint) -> Addresses {
-        self.given.push(host);
+    pub fn endpoint(mut self, endpoint: Endpoint) -> Addresses {
+        self.given.push(Address::Ssh(endpoint));
         self
     }
 
@@ -86,15 +115,23 @@ impl Addresses {
 
 impl Hosts for Addresses {
     async fn hosts(&mut self) -> Result<Vec<Host>, HostsError> {
-        let mut endpoints = self.given.clone();
+        let mut addresses = self.given.clone();
         if let Some(file) = &mut self.file {
-            endpoints.extend(file.read().await?);
+            addresses.extend(file.read().await?);
         }
         if let Some(world) = &mut self.world {
-            endpoints.extend(world.read().await?);
+            addresses.extend(world.read().await?);
         }
-        distinct(&endpoints)?;
-        Ok(endpoints.into_iter().map(|endpoint| (self.reach)(endpoint)).collect())
+        let endpoint = |address: &Address| match address {
+            Address::Ssh(endpoint) => Some(endpoint.clone()),
+            Address::Local(_) => None,
+        };
+        distinct(&addresses.iter().filter_map(endpoint).collect::<Vec<_>>())?;
+        let host = |address| match address {
+            Address::Ssh(endpoint) => (self.reach)(endpoint),
+            Address::Local(name) => Host::local(name),
+        };
+        Ok(addresses.into_iter().map(host).collect())
     }
 
     async fn changed(&mut self) -> Option<()> {
@@ -122,7 +159,7 @@ impl Hosts for Addresses {
 }
 
 impl ListFile {
-    async fn read(&mut self) -> Result<Vec<Endpoint>, HostsError> {
+    async fn read(&mut self) -> Result<Vec<Address>, HostsError> {
         let failed = |error| HostsError::Read { path: self.path.clone(), error: Arc::new(error) };
         let bytes = if self.path == Path::new(STDIN) {
             match self.read.take() {
@@ -138,9 +175,9 @@ impl ListFile {
             bytes(&self.path).map_err(failed)?
         };
         self.read = (self.path == Path::new(STDIN)).then(|| bytes.clone());
-        let endpoints = parsed(&self.path, &bytes);
+        let addresses = parsed(&self.path, &bytes);
         self.last = Some(bytes);
-        endpoints
+        addresses
     }
 
     /// Returns when the file has another content than when it was read.
@@ -166,22 +203,22 @@ fn bytes(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// The hosts in the text of a file.
-fn parsed(path: &Path, bytes: &[u8]) -> Result<Vec<Endpoint>, HostsError> {
+fn parsed(path: &Path, bytes: &[u8]) -> Result<Vec<Address>, HostsError> {
     let wrong = |problem: String| HostsError::File { path: path.to_owned(), problem };
     if bytes.len() > FILE_BYTES_MAX {
         return Err(wrong(format!("it has more than {} MiB, the limit", FILE_BYTES_MAX >> 20)));
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| wrong(format!("it is not UTF-8 at byte {}", error.valid_up_to())))?;
-    let mut endpoints = Vec::new();
+    let mut addresses = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let address = without_remark(line).trim();
         if !address.is_empty() {
             let failed = |error| HostsError::Line { path: path.to_owned(), line: number, error };
-            endpoints.push(address.parse().map_err(failed)?);
+            addresses.push(Address::parse(address).map_err(failed)?);
         }
     }
-    Ok(endpoints)
+    Ok(addresses)
 }
 
 /// The part of a line before a remark.
@@ -191,7 +228,7 @@ fn without_remark(line: &str) -> &str {
 }
 
 impl LivingHosts {
-    async fn read(&mut self) -> Result<Vec<Endpoint>, HostsError> {
+    async fn read(&mut self) -> Result<Vec<Address>, HostsError> {
         if self.receiver.is_none() {
             self.receiver = Some(self.view.hosts().receiver());
             // The hosts are known after this, unless the world does not answer, which is logged.
@@ -202,7 +239,8 @@ impl LivingHosts {
         let endpoint = |host: &AliveHost| {
             let address = host.labels.get(LABEL).map_or(host.name.as_str(), String::as_str);
             let wrong = |error| HostsError::Other(format!("the host `{}` of the world: {error}", host.name));
-            address.parse::<Endpoint>().and_then(|endpoint| endpoint.named(host.name.as_str())).map_err(wrong)
+            let endpoint = address.parse::<Endpoint>().and_then(|endpoint| endpoint.named(host.name.as_str()));
+            endpoint.map(Address::Ssh).map_err(wrong)
         };
         hosts.iter().map(endpoint).collect()
     }
