@@ -70,6 +70,8 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Deploy(options) => deploy(session, gapi, &options, &screen).await,
             Command::Cluster { what } => cluster(session, &what).await,
             Command::Capture(options) => capture(session, gapi, &options).await,
+            #[cfg(feature = "ssh")]
+            Command::Remote(options) => crate::cli::remote::execute(session, gapi, &options).await,
             Command::Ask(asking) => ask::execute(session, asking).await,
             Command::Schema => {
                 let text = describe::schema(

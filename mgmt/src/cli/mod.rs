@@ -29,6 +29,8 @@ mod options;
 mod outlet;
 mod own_words;
 mod prefix;
+#[cfg(feature = "ssh")]
+mod remote;
 mod repeats;
 mod report;
 mod run;
@@ -57,6 +59,8 @@ pub use convert::to_rust;
 pub use deploy::{DeployCommand, DeployOptions, PublishOptions};
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
 pub use prefix::default_prefix;
+#[cfg(feature = "ssh")]
+pub use remote::RemoteOptions;
 pub use servers::ServerOptions;
 pub use setup::Svc;
 #[cfg(feature = "yaml")]

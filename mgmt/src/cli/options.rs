@@ -198,6 +198,9 @@ pub enum Command {
         #[command(subcommand)]
         what: ClusterCommand,
     },
+    /// Plan or run the graph on other machines
+    #[cfg(feature = "ssh")]
+    Remote(crate::cli::remote::RemoteOptions),
     /// Print a graph that declares what this host has now
     #[command(defer(help::capture))]
     Capture(CaptureOptions),

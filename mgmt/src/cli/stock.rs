@@ -109,6 +109,9 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
             Command::Run | Command::Plan { .. } | Command::Check { .. } | Command::Graph { .. } => true,
             Command::Setup { what: Setup::Svc(svc) } => !svc.template,
             Command::Deploy(options) => options.what.is_none(),
+            // A far end gets its graph from the near end.
+            #[cfg(feature = "ssh")]
+            Command::Remote(_) => crate::remote::far_end().is_none(),
             Command::Ask(_) | Command::Cluster { .. } | Command::Capture(_) => false,
             Command::Schema | Command::Completion { .. } | Command::Man => false,
         },

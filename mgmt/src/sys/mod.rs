@@ -37,6 +37,8 @@ pub mod simulated;
 pub(crate) mod spaces;
 #[cfg(feature = "yaml")]
 pub mod stdin;
+#[cfg(feature = "ssh")]
+pub mod stdio;
 #[cfg(feature = "dbus")]
 pub mod systemd;
 pub mod tables;
