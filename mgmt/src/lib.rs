@@ -52,6 +52,8 @@ pub mod id;
 pub mod journal;
 pub mod plan;
 pub mod prelude;
+#[cfg(feature = "ssh")]
+pub mod remote;
 pub mod resource;
 pub mod resources;
 pub mod runtime;

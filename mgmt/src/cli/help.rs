@@ -170,7 +170,8 @@ pub(crate) fn remote_plan(command: Command) -> Command {
         ("web1 root@10.0.0.7", "show what a run would do on these hosts, with diffs"),
         ("--hosts hosts.txt --parallel 20 -q", "count the changes on many hosts"),
     ];
-    extended(only(command, &[OF_GRAPHS, &["show", "sema"]]), &examples, exit::OF_REMOTE_PLAN)
+    let command = only(command, &[OF_GRAPHS, &["show", "sema"]]).mut_arg("each", |arg| arg.hide(true));
+    extended(command, &examples, exit::OF_REMOTE_PLAN)
 }
 
 #[cfg(feature = "ssh")]

@@ -58,7 +58,7 @@ pub(crate) fn job(session: &Session) -> Job {
 
 /// The hosts that the options name, or else those of the program.
 fn hosts(session: &Session, options: &HostOptions, ssh: &SshOptions) -> Result<HostsBox, CommandError> {
-    let HostOptions { hosts, file, world_hosts } = options;
+    let HostOptions { hosts, file, world_hosts, .. } = options;
     if hosts.is_empty() && file.is_none() && !world_hosts {
         let missing = "no hosts: name them, or give --hosts FILE or --world-hosts";
         return session.hosts.take().ok_or_else(|| CommandError::Other(missing.to_owned()));
@@ -160,7 +160,7 @@ async fn run(
     let mut ladder = Ladder::of_run()?;
     #[cfg(feature = "yaml")]
     if !options.hosts.graph_files.is_empty() {
-        return run_files(session, &options.hosts.graph_files, &options.ssh, screen, ladder).await;
+        return run_files(session, &options.hosts, &options.ssh, screen, ladder).await;
     }
     let (until, timeout) = until(session, options)?;
     let mut hosts = hosts(session, &options.hosts, &options.ssh)?;

@@ -1,6 +1,6 @@
 //! `run --remote FILE`: graphs that name the hosts on which they run.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::sync::{mpsc, watch};
@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use crate::cli::logs::Screen;
 use crate::cli::remote::job;
 use crate::cli::remote_graphs::{Changed, Travelling};
-use crate::cli::remote_options::SshOptions;
+use crate::cli::remote_options::{HostOptions, SshOptions};
 use crate::cli::remote_run::NearRun;
 use crate::cli::report::{CommandError, show_warnings};
 use crate::cli::session::Session;
@@ -17,7 +17,7 @@ use crate::gapi::{RemoteAddress, YamlOptions, read_graph_file, read_yaml, yaml};
 use crate::graph::Problem;
 use crate::remote::{Fleet, FleetUntil, Parcel};
 use crate::runtime::EngineError;
-use crate::sys::ssh::{Endpoint, distinct};
+use crate::sys::ssh::{Endpoint, EndpointError, distinct};
 
 /// The user and the port where the file names none.
 const USER: &str = "mgmt";
@@ -26,18 +26,20 @@ const PORT: u16 = 22;
 /// Runs the graphs of these files, each on the host that it names.
 pub(crate) async fn run_files(
     session: &Session,
-    files: &[PathBuf],
+    options: &HostOptions,
     ssh: &SshOptions,
     screen: &Screen,
     mut ladder: Ladder,
 ) -> Result<ExitCode, CommandError> {
+    let HostOptions { graph_files: files, allow_unknown, .. } = options;
+    let allow_unknown = *allow_unknown;
     let timeout = session.options.converged_timeout.0;
     let until = match timeout {
         None => FleetUntil::Stopped,
         Some(_) if ssh.each => FleetUntil::EachEnds,
         Some(_) => FleetUntil::AllConverge,
     };
-    let options = YamlOptions { for_remote: true, ..YamlOptions::default() };
+    let options = YamlOptions { for_remote: true, allow_unknown, ..YamlOptions::default() };
     let mut endpoints = Vec::new();
     for (n, file) in files.iter().enumerate() {
         // The same file twice is one host.
@@ -100,7 +102,11 @@ fn endpoint(file: &Path, options: &YamlOptions) -> Result<Endpoint, CommandError
         return Err(CommandError::Other(format!("{}: the graph names no host", file.display())));
     };
     let endpoint = Endpoint::with_password(url.declassify()).and_then(|endpoint| endpoint.or(USER, PORT));
-    let mut endpoint = endpoint.map_err(|error| wrong(&origin, error.to_string()))?;
+    // The address may contain a password, so the error must not show it.
+    let mut endpoint = endpoint.map_err(|error| match error {
+        EndpointError::Text { problem, .. } => wrong(&origin, format!("`remote` names no host: {problem}")),
+        _ => wrong(&origin, "`remote` names no host: give ssh://USER@HOST:PORT".to_owned()),
+    })?;
     if let Some(name) = read.hostname {
         endpoint = endpoint.named(name).map_err(|error| wrong(&origin, error.to_string()))?;
     }

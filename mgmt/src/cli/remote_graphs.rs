@@ -29,17 +29,13 @@ impl<G: Gapi> Travelling<G> {
     ) -> Result<(Parcel, Travelling<G>), CommandError> {
         let (config, graphs) = session.builder(prefix, gapi)?.for_others().await?;
         let travelling = Travelling { graphs, kinds: session.kinds.clone() };
-        match travelling.packed(config).await {
+        match packed(&travelling.kinds, config).await {
             Ok(parcel) => Ok((parcel, travelling)),
             Err(error) => {
                 travelling.close().await;
                 Err(error)
             }
         }
-    }
-
-    async fn packed(&self, config: GraphConfig) -> Result<Parcel, CommandError> {
-        Parcel::of(config, &self.kinds, &[]).await.map_err(|error| CommandError::Other(error.to_string()))
     }
 
     /// Sends each further graph of the source. Ends when there will be none, or nothing receives them any more.
@@ -75,7 +71,7 @@ impl<G: Gapi> Travelling<G> {
             };
             let parcel = match self.graphs.again(is_reload).await {
                 None => continue,
-                Some(Ok(config)) => self.packed(config).await.map_err(|error| error.to_string()),
+                Some(Ok(config)) => packed(&self.kinds, config).await.map_err(|error| error.to_string()),
                 Some(Err(error)) => Err(refused(&error)),
             };
             if changed.send((host.clone(), parcel)).await.is_err() {
@@ -88,6 +84,10 @@ impl<G: Gapi> Travelling<G> {
     pub(crate) async fn close(self) {
         self.graphs.close().await;
     }
+}
+
+async fn packed(kinds: &Kinds, config: GraphConfig) -> Result<Parcel, CommandError> {
+    Parcel::of(config, kinds, &[]).await.map_err(|error| CommandError::Other(error.to_string()))
 }
 
 fn refused(error: &EngineError) -> String {

@@ -8,6 +8,9 @@ use clap::{Args, Subcommand};
 
 use crate::cli::help;
 use crate::cli::options::seconds;
+use crate::cli::report::CommandError;
+use crate::remote::Host;
+use crate::sys::ssh::Endpoint;
 
 /// The deepest level of hosts that are reached through other hosts.
 pub(crate) const DEPTH_MAX: u32 = 8;
@@ -69,6 +72,9 @@ pub struct HostOptions {
     /// Files with graphs that name their hosts: the option `--remote` of `run`.
     #[arg(skip)]
     pub(crate) graph_files: Vec<PathBuf>,
+    /// Unknown keys in these files are warnings.
+    #[arg(skip)]
+    pub(crate) allow_unknown: bool,
     /// All hosts that are alive in the world (`--seeds`), each at the address in its label `ssh`, or else at its name
     #[arg(long)]
     pub world_hosts: bool,
@@ -77,8 +83,8 @@ pub struct HostOptions {
 impl RemoteRunOptions {
     /// The run of graphs that name their hosts.
     #[cfg(feature = "yaml")]
-    pub(crate) fn of_files(files: Vec<PathBuf>, ssh: SshOptions) -> RemoteRunOptions {
-        let hosts = HostOptions { graph_files: files, ..HostOptions::default() };
+    pub(crate) fn of_files(files: Vec<PathBuf>, allow_unknown: bool, ssh: SshOptions) -> RemoteRunOptions {
+        let hosts = HostOptions { graph_files: files, allow_unknown, ..HostOptions::default() };
         RemoteRunOptions { hosts, ssh, watch: false, json: false }
     }
 }
@@ -146,5 +152,12 @@ impl RemoteCommand {
             RemoteCommand::Plan(options) => options.json,
             RemoteCommand::Run(options) => options.json,
         }
+    }
+}
+
+impl SshOptions {
+    /// How a host is reached.
+    pub(crate) fn reach(&self) -> Result<impl Fn(Endpoint) -> Host + Clone + Send + use<>, CommandError> {
+        Ok(|endpoint: Endpoint| Host::local(endpoint.name()))
     }
 }

@@ -94,7 +94,7 @@ impl NearRun {
                 }
             }
         }
-        let ended = self.fleet.ended();
+        let ended = self.fleet.ended().await;
         view.sum(&ended);
         Ok(match stopping.first {
             // As for a run on this host, it is no failure to be stopped; a host that was lost is one.

@@ -87,7 +87,6 @@ impl RemoteView {
                 }
                 None
             }
-            _ => None,
         }
     }
 
@@ -144,7 +143,6 @@ impl RemoteView {
                     screen.complain(&format!("{error}{next}"));
                 }
             }
-            _ => {}
         }
     }
 
@@ -250,7 +248,6 @@ impl HostView {
             }
             Report::Log(line) => self.view.screen().tell(&format!("| {}", in_one_line(line))),
             Report::Warning(note) => tracing::warn!(target: "mgmt", "{note}"),
-            _ => {}
         }
     }
 }

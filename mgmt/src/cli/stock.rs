@@ -87,14 +87,14 @@ enum StockCommand {
 pub fn stock() -> ExitCode {
     // Clap's `arg_required_else_help` counts an environment variable as an argument.
     if std::env::args_os().len() <= 1 {
-        let printed = command().print_help();
+        let printed = stock_command().print_help();
         return if usage::is_unwritten(printed) { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
     }
-    let stock = match usage::matches::<Stock>(command(), std::env::args_os()).and_then(checked) {
+    let stock = match usage::matches::<Stock>(stock_command(), std::env::args_os()).and_then(checked) {
         Ok(stock) => stock,
         Err(error) => return usage::fail(&error),
     };
-    let app = App::new("mgmt").built_by(command).inherit_env();
+    let app = App::new("mgmt").built_by(stock_command).inherit_env();
     let options = YamlOptions { allow_unknown: stock.source.allow_unknown, ..YamlOptions::default() };
     match &stock.command {
         Some(StockCommand::Convert { file }) => convert_file(file, &options, &stock.run).unwrap_or_else(|error| {
@@ -107,7 +107,7 @@ pub fn stock() -> ExitCode {
 }
 
 /// The command line of the program.
-fn command() -> clap::Command {
+fn stock_command() -> clap::Command {
     #[cfg(feature = "ssh")]
     {
         // `run --remote` takes them too. `remote` shows its own.
@@ -122,7 +122,7 @@ fn command() -> clap::Command {
 /// Refuses options that have no effect without another option, and a command that needs a graph but has none.
 fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     let source = &stock.source;
-    let wrong = |message: &str| command().error(clap::error::ErrorKind::ArgumentConflict, message);
+    let wrong = |message: &str| stock_command().error(clap::error::ErrorKind::ArgumentConflict, message);
     if source.program.is_none() && (source.every.is_some() || !source.watch_file.is_empty()) {
         return Err(wrong("--every and --watch-file need --command"));
     }
@@ -134,7 +134,7 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
             Command::Deploy(options) => options.what.is_none(),
             // On another host, the graph comes from the host that has started this program there.
             #[cfg(feature = "ssh")]
-            Command::Remote { .. } => !is_far_end(),
+            Command::Remote { .. } => crate::remote::far_end().is_none(),
             Command::Ask(_) | Command::Cluster { .. } | Command::Capture(_) => false,
             Command::Schema | Command::Completion { .. } | Command::Man => false,
         },
@@ -159,7 +159,7 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
         };
         let missing =
             format!("no graph: give one with --yaml FILE, with --command LINE (a program that prints YAML), {last}");
-        return Err(command().error(clap::error::ErrorKind::MissingRequiredArgument, missing));
+        return Err(stock_command().error(clap::error::ErrorKind::MissingRequiredArgument, missing));
     }
     if source.puppet.is_none() && source.puppet_conf.is_some() {
         return Err(wrong("--puppet-conf needs --puppet"));
@@ -183,7 +183,8 @@ fn of_remote_files(stock: &Stock, command: Option<Command>) -> Option<Command> {
     if stock.source.remote.is_empty() {
         return command;
     }
-    let options = RemoteRunOptions::of_files(stock.source.remote.clone(), stock.ssh.clone());
+    let SourceOptions { remote, allow_unknown, .. } = &stock.source;
+    let options = RemoteRunOptions::of_files(remote.clone(), *allow_unknown, stock.ssh.clone());
     Some(Command::Remote { what: RemoteCommand::Run(Box::new(options)) })
 }
 

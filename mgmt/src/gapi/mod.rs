@@ -26,6 +26,8 @@ pub use contract::{Gapi, GapiData, GapiError};
 pub use deploy::{
     DeployDetails, DeployError, DeploySource, Deployed, Deploys, ListedDeploy, Publish, RolloutView, Waves, deployed,
 };
+#[cfg(feature = "ssh")]
+pub(crate) use deploy::{Packed, Terms as TravelTerms, pack};
 pub use failure::Failure;
 pub use fixed::{Fixed, fixed};
 pub use hosts::{WorldSchedule, WorldSignal, WorldView};

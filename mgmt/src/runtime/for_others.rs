@@ -32,9 +32,9 @@ impl<G: Gapi> Builder<G> {
         let (preparing, warnings) = (self.options.preparing.clone(), self.options.warnings.clone());
         let no_watch = self.options.no_watch;
         let first = first_graph(&mut self.gapi, data).await;
-        let mut graphs = ForOthers { gapi: self.gapi, preparing, warnings, no_watch };
+        let graphs = ForOthers { gapi: self.gapi, preparing, warnings, no_watch };
         let first = match first {
-            Ok(config) => graphs.examined(config).await,
+            Ok(config) => examined(&graphs.preparing, &graphs.warnings, config).await,
             Err(error) => Err(error),
         };
         match first {
@@ -48,13 +48,6 @@ impl<G: Gapi> Builder<G> {
 }
 
 impl<G: Gapi> ForOthers<G> {
-    /// Refuses a wrong graph. Returns it as its source made it.
-    async fn examined(&self, config: GraphConfig) -> Result<GraphConfig, EngineError> {
-        let prepared = self.preparing.anywhere(config.clone()).await?;
-        tell_warnings(&prepared, &self.warnings);
-        Ok(config)
-    }
-
     /// Returns when the source has another graph. `None`: it will have none. Cancel safe.
     pub(crate) async fn changed(&mut self) -> Option<Result<(), EngineError>> {
         if self.no_watch {
@@ -81,7 +74,7 @@ impl<G: Gapi> ForOthers<G> {
             Some(Err(GapiError::Failed(failure)))
         })?;
         let outcome = match made {
-            Ok(config) => self.examined(config).await,
+            Ok(config) => examined(&self.preparing, &self.warnings, config).await,
             Err(error) => Err(error.into()),
         };
         self.gapi.accepted(outcome.is_ok()).await;
@@ -92,4 +85,11 @@ impl<G: Gapi> ForOthers<G> {
     pub(crate) async fn close(mut self) {
         close(&mut self.gapi).await;
     }
+}
+
+/// Refuses a wrong graph. Returns it as its source made it.
+async fn examined(preparing: &Preparing, warnings: &Warnings, config: GraphConfig) -> Result<GraphConfig, EngineError> {
+    let prepared = preparing.anywhere(config.clone()).await?;
+    tell_warnings(&prepared, warnings);
+    Ok(config)
 }

@@ -39,6 +39,8 @@ pub mod simulated;
 pub(crate) mod spaces;
 #[cfg(any(feature = "ssh", feature = "yaml"))]
 pub mod stdin;
+#[cfg(feature = "ssh")]
+pub mod stdio;
 #[cfg(feature = "dbus")]
 pub mod systemd;
 pub mod tables;

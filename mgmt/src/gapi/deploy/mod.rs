@@ -7,6 +7,7 @@ mod follow;
 mod load;
 mod moving;
 mod options;
+mod pack;
 mod publish;
 mod shown;
 mod source;
@@ -18,6 +19,8 @@ pub use error::DeployError;
 pub use fetch::Deploys;
 pub use moving::RolloutView;
 pub use options::{Publish, Waves};
+#[cfg(feature = "ssh")]
+pub(crate) use pack::{Packed, Terms, pack};
 pub use publish::Deployed;
 pub use shown::{DeployDetails, ListedDeploy};
 pub use source::{DeploySource, deployed};

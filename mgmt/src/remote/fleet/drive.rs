@@ -66,15 +66,21 @@ pub(super) async fn drive(
         turns,
         ended: FleetEnded::default(),
     };
-    let first = tokio::select! {
-        listed = listed(&mut fleet.hosts) => Some(listed),
-        // The list may come from a world that does not answer.
-        () = stopped(&mut orders) => None,
-    };
-    match first {
-        Some(Ok(hosts)) => drive.list(hosts),
-        Some(Err(error)) => return FleetEnded { error: Some(error), ..drive.ended },
-        None => return drive.ended,
+    {
+        let mut listed = std::pin::pin!(listed(&mut fleet.hosts));
+        loop {
+            tokio::select! {
+                listed = &mut listed => match listed {
+                    Ok(hosts) => break drive.list(hosts),
+                    Err(error) => return FleetEnded { error: Some(error), ..drive.ended },
+                },
+                // The list may come from a world that does not answer.
+                order = orders.recv() => match order {
+                    Some(FleetOrder::Stop(_)) | None => return drive.ended,
+                    Some(order) => drive.order(order),
+                },
+            }
+        }
     }
     let mut is_followed = !fleet.no_watch;
     if !is_followed {
@@ -114,11 +120,6 @@ pub(super) async fn drive(
 
 async fn listed(hosts: &mut HostsBox) -> Result<Vec<Host>, HostsError> {
     examined(hosts.hosts().await?)
-}
-
-/// Returns when the program stops the run. Nothing runs yet that another order could concern.
-async fn stopped(orders: &mut mpsc::UnboundedReceiver<FleetOrder>) {
-    while let Some(FleetOrder::Swap(..) | FleetOrder::Reload) = orders.recv().await {}
 }
 
 async fn until(time: Option<Instant>) {

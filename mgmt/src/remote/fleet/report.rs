@@ -85,7 +85,7 @@ pub struct FleetEnded {
 impl FleetEnded {
     /// The exit code: 1 if a host has failed, could not be reached or can't converge; else the largest of all hosts.
     pub fn code(&self) -> u8 {
-        let mut codes = self.hosts.values().map(HostEnded::code);
+        let codes = self.hosts.values().map(HostEnded::code);
         let has_failed = self.error.is_some() || self.verdict == Some(Verdict::Hopeless);
         if has_failed || codes.clone().any(|code| code == 1) { 1 } else { codes.max().unwrap_or_default() }
     }

@@ -67,9 +67,12 @@ impl FleetRun {
         self.send(FleetOrder::Reload);
     }
 
-    /// How the run has ended; empty as long as it has not.
-    pub fn ended(&self) -> FleetEnded {
-        self.ended.borrow().clone().unwrap_or_default()
+    /// Returns when the run has ended, and how.
+    pub async fn ended(&self) -> FleetEnded {
+        let mut ended = self.ended.clone();
+        // An error would mean that the task has panicked.
+        let ended = ended.wait_for(Option::is_some).await;
+        ended.ok().and_then(|ended| ended.clone()).unwrap_or_default()
     }
 
     fn send(&self, order: FleetOrder) {

@@ -33,7 +33,7 @@ pub enum FleetUntil {
 ///         println!("{host}: {what:?}");
 ///     }
 /// }
-/// std::process::exit(run.ended().code().into());
+/// std::process::exit(run.ended().await.code().into());
 /// # }
 /// ```
 #[derive(Debug)]

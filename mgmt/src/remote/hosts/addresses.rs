@@ -145,11 +145,13 @@ impl Hosts for Addresses {
             }
         };
         let world = async {
-            match self.world.as_mut().and_then(|world| world.receiver.as_mut()) {
-                // The sender lives as long as the view.
-                Some(receiver) if receiver.changed().await.is_ok() => {}
-                _ => pending().await,
+            // The sender lives as long as the view.
+            if let Some(receiver) = self.world.as_mut().and_then(|world| world.receiver.as_mut())
+                && receiver.changed().await.is_ok()
+            {
+                return;
             }
+            pending().await
         };
         tokio::select! {
             () = file => Some(()),

@@ -1,0 +1,400 @@
+//! The near end of a conversation: starts the process there, sends it what it must do, and takes its reports.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::graph::{ContentId, ContentRef};
+use crate::id::in_one_line;
+use crate::plan::Plan;
+use crate::remote::error::{Note, RemoteError};
+use crate::remote::job::{Job, Parcel};
+use crate::remote::lines::{Cutter, Found, foreign};
+use crate::remote::message::{
+    ALIVE_EVERY, Arriving, Begin, End, MARK, Part, SILENCE_MAX, Sent, Task, ToFar, ToNear, VARIABLE, VERSION, line,
+};
+use crate::remote::queue::Queue;
+use crate::remote::run::{Ended, HowEnded, Report, Run};
+use crate::remote::transport::{Channel, Transport};
+use crate::resource::BoxFuture;
+use crate::runtime::Status;
+use crate::sys::rng;
+
+/// How long the process there may take until it answers: the user may have to type a password for `sudo`.
+const START_MAX: Duration = Duration::from_secs(60);
+/// How many bytes are read at once, and how many may come before the process there answers.
+const READ_BYTES: usize = 1 << 16;
+const NOISE_BYTES_MAX: usize = 1 << 20;
+/// How many lines of foreign output an error contains.
+const PRINTED_MAX: usize = 10;
+/// How long the process there may take to end after its last message, or after its streams have ended.
+const EXIT_MAX: Duration = Duration::from_secs(5);
+/// The most bytes of a plan, and the most problems of a graph.
+const PLAN_BYTES_MAX: u64 = 256 << 20;
+const PROBLEMS_MAX: usize = 1000;
+
+/// What goes out.
+pub(super) enum Outgoing {
+    Message(ToFar),
+    Content(ContentRef, Arc<[u8]>),
+}
+
+/// What the program wants of the run.
+pub(super) enum Order {
+    Send(Outgoing),
+    Swap(Parcel, oneshot::Sender<Result<(), RemoteError>>),
+    Status(oneshot::Sender<Status>),
+}
+
+/// What a content of a parcel is as a message, and its documents, which are always sent.
+fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
+    let packed = &parcel.0;
+    let documents = [Some(packed.graph), packed.carried].into_iter().flatten();
+    let content = |of: ContentRef| Some(Outgoing::Content(of, Arc::clone(packed.contents.get(&of.sha256)?)));
+    (Sent { number, graph: packed.graph, carried: packed.carried }, documents.filter_map(content).collect())
+}
+
+/// Starts the process there and begins the conversation.
+pub(super) async fn open(
+    transport: &dyn Transport,
+    job: &Job,
+    task: Task,
+) -> Result<(Run, oneshot::Receiver<Plan>), RemoteError> {
+    let nonce = rng::letters(32, "abcdefghijklmnopqrstuvwxyz0123456789")
+        .map_err(|error| RemoteError::Start(format!("the system gives no random numbers: {error}")))?;
+    let mut vars = vec![(VARIABLE.into(), nonce.as_str().into())];
+    vars.extend(job.vars.iter().cloned());
+    let channel = transport.start(job.arguments.clone(), vars).await?;
+    let (outgoing, wanted) = mpsc::unbounded_channel();
+    let (orders, orders_in) = mpsc::unbounded_channel();
+    let (end, ended) = watch::channel(None);
+    let (planned, plan) = oneshot::channel();
+    let queue = Arc::new(Queue::default());
+    let (graph, documents) = match &job.parcel {
+        Some(parcel) => {
+            let (graph, documents) = sent(1, parcel);
+            (Some(graph), documents)
+        }
+        None => (None, Vec::new()),
+    };
+    let begin = Begin { version: VERSION, task, settings: job.settings.clone(), graph };
+    let begin = Outgoing::Message(ToFar::Begin(Box::new(begin)));
+    for first in std::iter::once(begin).chain(documents) {
+        // The receiver is here.
+        let _ = outgoing.send(first);
+    }
+    let Channel { stdin, stdout, stderr, ended: exit } = channel;
+    tokio::spawn(write(stdin, wanted));
+    tokio::spawn(log(stderr, Arc::clone(&queue)));
+    let mut near = Near {
+        queue: Arc::clone(&queue),
+        outgoing: Some(outgoing),
+        printed: VecDeque::new(),
+        contents: BTreeMap::new(),
+        number: 1,
+        swaps: BTreeMap::new(),
+        asked: VecDeque::new(),
+        problems: Vec::new(),
+        arriving: Arriving::default(),
+        planned: Some(planned),
+    };
+    near.offer(job.parcel.as_ref());
+    tokio::spawn(async move {
+        let outcome = near.converse(stdout, exit, orders_in, &nonce).await;
+        // The replies that are still waited for end before the run does.
+        drop((near.swaps, near.asked, near.planned));
+        near.queue.end();
+        let _ = end.send(Some(outcome));
+    });
+    Ok((Run { orders, queue, ended }, plan))
+}
+
+/// Writes until there is no more to write or no way to write it. Whatever is written is a sign of life.
+async fn write(mut stdin: Box<dyn AsyncWrite + Send + Unpin>, mut wanted: mpsc::UnboundedReceiver<Outgoing>) {
+    let mut alive = interval(ALIVE_EVERY);
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let next = tokio::select! {
+            next = wanted.recv() => match next {
+                Some(next) => next,
+                None => return,
+            },
+            _ = alive.tick() => Outgoing::Message(ToFar::Alive),
+        };
+        let written = match next {
+            Outgoing::Message(message) => put(&mut stdin, &message).await,
+            Outgoing::Content(of, bytes) => {
+                let mut written = Ok(());
+                for part in Part::all(of, &bytes) {
+                    written = put(&mut stdin, &ToFar::Part(part)).await;
+                    if written.is_err() {
+                        break;
+                    }
+                }
+                written
+            }
+        };
+        // The reading side finds out what has happened.
+        if written.is_err() {
+            return;
+        }
+    }
+}
+
+async fn put(stdin: &mut (impl AsyncWrite + Unpin), message: &ToFar) -> std::io::Result<()> {
+    stdin.write_all(&line(message)?).await?;
+    stdin.flush().await
+}
+
+/// Reports the lines of standard error.
+async fn log(mut stderr: Box<dyn AsyncRead + Send + Unpin>, queue: Arc<Queue>) {
+    let (mut cutter, mut part) = (Cutter::default(), vec![0; READ_BYTES]);
+    loop {
+        let count = stderr.read(&mut part).await.unwrap_or(0);
+        cutter.push(if count == 0 { b"\n" } else { &part[..count] });
+        while let Some(found) = cutter.next() {
+            match found {
+                Found::Line(line) if line.is_empty() => {}
+                Found::Line(line) => queue.push(Report::Log(foreign(&line))),
+                Found::TooLong(bytes) => queue.push(Report::Log(format!("(a line of {bytes} bytes is left out)"))),
+            }
+        }
+        if count == 0 {
+            return;
+        }
+    }
+}
+
+struct Near {
+    queue: Arc<Queue>,
+    /// `None`: the run was dropped, and nothing more is sent.
+    outgoing: Option<mpsc::UnboundedSender<Outgoing>>,
+    /// The last lines of foreign output.
+    printed: VecDeque<String>,
+    /// The contents that the process there may ask for.
+    contents: BTreeMap<ContentId, Arc<[u8]>>,
+    /// The number of the last graph that was sent.
+    number: u64,
+    swaps: BTreeMap<u64, oneshot::Sender<Result<(), RemoteError>>>,
+    asked: VecDeque<oneshot::Sender<Status>>,
+    problems: Vec<Note>,
+    arriving: Arriving,
+    planned: Option<oneshot::Sender<Plan>>,
+}
+
+impl Near {
+    /// From now on the process there may ask for the contents of this parcel alone.
+    fn offer(&mut self, parcel: Option<&Parcel>) {
+        self.contents = parcel.map(|parcel| parcel.0.contents.clone()).unwrap_or_default();
+    }
+
+    fn send(&self, outgoing: Outgoing) {
+        if let Some(sender) = &self.outgoing {
+            // An error means that the stream has ended, which the reading side finds out.
+            let _ = sender.send(outgoing);
+        }
+    }
+
+    fn foreign(&mut self, bytes: &[u8]) {
+        let text = foreign(bytes);
+        if !text.is_empty() {
+            self.printed.push_back(text.clone());
+            if self.printed.len() > PRINTED_MAX {
+                self.printed.pop_front();
+            }
+            self.queue.push(Report::Log(text));
+        }
+    }
+
+    fn printed(&self) -> Vec<String> {
+        self.printed.iter().cloned().collect()
+    }
+
+    async fn converse(
+        &mut self,
+        mut stdout: Box<dyn AsyncRead + Send + Unpin>,
+        mut exit: BoxFuture<String>,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        nonce: &str,
+    ) -> Result<Ended, RemoteError> {
+        let mut cutter = Cutter::default();
+        let marked = timeout(START_MAX, self.find_mark(&mut stdout, &mut cutter, nonce)).await;
+        let why = match marked {
+            Ok(Ok(())) => None,
+            Ok(Err(Some(error))) => return Err(error),
+            Ok(Err(None)) => Some(how(&mut exit).await),
+            Err(_) => Some(format!("nothing came within {} s", START_MAX.as_secs())),
+        };
+        if let Some(why) = why {
+            self.foreign(&cutter.rest().to_vec());
+            return Err(RemoteError::NoFarEnd { why, printed: self.printed() });
+        }
+        let mut part = vec![0; READ_BYTES];
+        loop {
+            while let Some(found) = cutter.next() {
+                match found {
+                    Found::TooLong(bytes) => {
+                        let why = format!("a report of {bytes} bytes came, which is too long: it is left out");
+                        self.queue.push(Report::Warning(Note::new(why)));
+                    }
+                    Found::Line(line) => {
+                        if let Some(end) = self.take(&line)? {
+                            self.outgoing = None;
+                            let _ = timeout(EXIT_MAX, &mut exit).await;
+                            return end;
+                        }
+                    }
+                }
+            }
+            tokio::select! {
+                read = timeout(SILENCE_MAX, stdout.read(&mut part)) => match read {
+                    Ok(Ok(count)) if count > 0 => cutter.push(&part[..count]),
+                    Ok(ended) => {
+                        let why = match ended {
+                            Err(error) => format!("the connection was lost: {error}"),
+                            Ok(_) => format!("the run there was cut off: {}", how(&mut exit).await),
+                        };
+                        return Err(RemoteError::Lost { why, printed: self.printed() });
+                    }
+                    Err(_) => {
+                        let why = format!("the connection was lost: nothing came for {} s", SILENCE_MAX.as_secs());
+                        return Err(RemoteError::Lost { why, printed: self.printed() });
+                    }
+                },
+                order = orders.recv(), if self.outgoing.is_some() => match order {
+                    Some(order) => self.order(order),
+                    // The run was dropped: its standard input ends.
+                    None => self.outgoing = None,
+                },
+            }
+        }
+    }
+
+    /// Skips what comes before the process there answers. `Err(None)`: its output has ended.
+    async fn find_mark(
+        &mut self,
+        stdout: &mut (impl AsyncRead + Unpin),
+        cutter: &mut Cutter,
+        nonce: &str,
+    ) -> Result<(), Option<RemoteError>> {
+        let (mut part, mut noise) = (vec![0; READ_BYTES], 0);
+        loop {
+            while let Some(found) = cutter.next() {
+                let Found::Line(line) = found else { continue };
+                let text = String::from_utf8_lossy(&line);
+                let marked = text.rfind(MARK).map(|at| text[at + MARK.len()..].trim_end());
+                match marked.and_then(|rest| rest.split_once(' ')) {
+                    Some((version, found)) if found == nonce => {
+                        return match version.parse() {
+                            Ok(VERSION) => Ok(()),
+                            there => {
+                                Err(Some(RemoteError::Version { here: VERSION, there: there.unwrap_or_default() }))
+                            }
+                        };
+                    }
+                    _ => self.foreign(&line),
+                }
+            }
+            if noise > NOISE_BYTES_MAX {
+                let why = format!("more than {NOISE_BYTES_MAX} bytes of other output came first");
+                return Err(Some(RemoteError::NoFarEnd { why, printed: self.printed() }));
+            }
+            match stdout.read(&mut part).await {
+                Ok(count) if count > 0 => {
+                    noise += count;
+                    cutter.push(&part[..count]);
+                }
+                _ => return Err(None),
+            }
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Send(outgoing) => self.send(outgoing),
+            Order::Status(reply) => {
+                self.asked.push_back(reply);
+                self.send(Outgoing::Message(ToFar::Status));
+            }
+            Order::Swap(parcel, reply) => {
+                self.number += 1;
+                self.swaps.insert(self.number, reply);
+                self.offer(Some(&parcel));
+                let (graph, documents) = sent(self.number, &parcel);
+                self.send(Outgoing::Message(ToFar::Graph(graph)));
+                documents.into_iter().for_each(|content| self.send(content));
+            }
+        }
+    }
+
+    /// Takes a message. Returns the end of the run if that is it.
+    fn take(&mut self, line: &[u8]) -> Result<Option<Result<Ended, RemoteError>>, RemoteError> {
+        let Ok(message) = serde_json::from_slice::<ToNear>(line) else {
+            self.foreign(line);
+            return Ok(None);
+        };
+        match message {
+            ToNear::Alive => {}
+            ToNear::Hello(hello) => self.queue.push(Report::Hello(hello)),
+            ToNear::Begun => self.queue.push(Report::Started),
+            ToNear::Event(event) => self.queue.push(Report::Event(event)),
+            ToNear::Missed(count) => self.queue.push(Report::Missed(count)),
+            ToNear::Progress(progress) => self.queue.push(Report::Progress(progress)),
+            ToNear::Warning(note) => self.queue.push(Report::Warning(note)),
+            ToNear::Problem(note) if self.problems.len() < PROBLEMS_MAX => self.problems.push(note),
+            ToNear::Problem(_) => {}
+            ToNear::Status(status) => {
+                if let Some(reply) = self.asked.pop_front() {
+                    let _ = reply.send(*status);
+                }
+            }
+            ToNear::Want(wanted) => {
+                // Nothing but what was offered leaves this machine, and nothing of it twice.
+                let wanted: BTreeSet<ContentId> = wanted.into_iter().collect();
+                for id in wanted {
+                    if let Some(bytes) = self.contents.remove(&id) {
+                        self.send(Outgoing::Content(ContentRef { sha256: id, bytes: bytes.len() as u64 }, bytes));
+                    }
+                }
+            }
+            ToNear::Graph { number, refused } => {
+                if let Some(reply) = self.swaps.remove(&number) {
+                    let _ = reply.send(refused.map_or(Ok(()), |notes| Err(RemoteError::Graph(notes))));
+                }
+            }
+            ToNear::Plan(part) => {
+                let whole = self.arriving.add(&part, PLAN_BYTES_MAX).map_err(RemoteError::Failed)?;
+                if let Some(bytes) = whole {
+                    let plan = serde_json::from_slice(&bytes)
+                        .map_err(|error| RemoteError::Failed(format!("the plan can't be read: {error}")))?;
+                    if let Some(planned) = self.planned.take() {
+                        let _ = planned.send(plan);
+                    }
+                }
+            }
+            ToNear::End(end) => return Ok(Some(self.ended(end))),
+        }
+        Ok(None)
+    }
+
+    fn ended(&mut self, End { code, error, how }: End) -> Result<Ended, RemoteError> {
+        match error {
+            _ if !self.problems.is_empty() => Err(RemoteError::Graph(std::mem::take(&mut self.problems))),
+            Some(error) => Err(RemoteError::Failed(error)),
+            None if how == HowEnded::Failed => Err(RemoteError::Failed("the run there has failed".to_owned())),
+            None => Ok(Ended { code, how }),
+        }
+    }
+}
+
+/// How the process has ended.
+async fn how(exit: &mut BoxFuture<String>) -> String {
+    match timeout(EXIT_MAX, exit).await {
+        Ok(how) => in_one_line(&how).into_owned(),
+        Err(_) => "its output has ended, but it has not".to_owned(),
+    }
+}

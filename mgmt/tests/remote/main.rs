@@ -1,0 +1,5 @@
+//! Runs in another process, as on another machine: `remote` over a child process of this one.
+
+mod kit;
+mod plans;
+mod runs;
