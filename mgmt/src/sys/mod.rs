@@ -37,6 +37,8 @@ pub mod signals;
 pub mod simulated;
 #[cfg(test)]
 pub(crate) mod spaces;
+#[cfg(feature = "ssh")]
+pub mod ssh;
 #[cfg(any(feature = "ssh", feature = "yaml"))]
 pub mod stdin;
 #[cfg(feature = "ssh")]
