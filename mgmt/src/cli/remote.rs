@@ -90,12 +90,13 @@ async fn plan(
         let hosts = hosts(session, &options.hosts, &options.ssh)?;
         let mut job = job(session);
         let prefix = session.prefix(true)?;
-        if gapi.travels() {
+        let travels = gapi.travels();
+        if travels {
             let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
             travelling.close().await;
             job = job.with_graph(parcel);
         }
-        planned(Fleet::new(hosts).parallel(options.ssh.parallel), job).await
+        planned(Fleet::new(hosts).parallel(options.ssh.parallel).with_files(!travels), job).await
     };
     let (plans, mut warnings) = tokio::select! {
         planned = planned => planned?,
@@ -164,6 +165,7 @@ async fn run(
     }
     let (until, timeout) = until(session, options)?;
     let mut hosts = hosts(session, &options.hosts, &options.ssh)?;
+    let travels = gapi.travels();
     let (sender, graphs) = mpsc::channel(1);
     let (reloads, reloaded) = watch::channel(0);
     let begun = async {
@@ -174,7 +176,7 @@ async fn run(
         }
         job = job.stays(until != FleetUntil::EachEnds);
         let prefix = session.prefix(true)?;
-        if gapi.travels() {
+        if travels {
             let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
             tokio::spawn(travelling.follow(None, sender, reloaded));
             job = job.with_graph(parcel);
@@ -187,7 +189,8 @@ async fn run(
     };
     show_warnings(&session.warnings.take(), session.options.log, screen);
     let no_watch = session.options.no_watch || until == FleetUntil::EachEnds && timeout == Some(Duration::ZERO);
-    let fleet = Fleet::new(hosts).until(until).parallel(options.ssh.parallel).no_watch(no_watch).run(job);
+    let fleet = Fleet::new(hosts).until(until).parallel(options.ssh.parallel).no_watch(no_watch);
+    let fleet = fleet.with_files(!travels).run(job);
     NearRun { fleet, graphs, reloads }.follow(session, screen.clone(), options.json, ladder).await
 }
 

@@ -8,16 +8,19 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::gapi::{Fixed, Gapi, Warnings, builtin_kinds, channel, fixed};
-use crate::graph::{GraphConfig, Kinds, Problems};
+use crate::gapi::{Fixed, Gapi, Packed, TravelTerms, Warnings, builtin_kinds, channel, fixed, pack_files};
+use crate::graph::{ContentRef, GraphConfig, Kinds, Problems};
 use crate::remote::error::Note;
-use crate::remote::far_graphs::{FarGraphs, Receiving};
+use crate::remote::far_graphs::FarGraphs;
 use crate::remote::far_link::{Closed, Inbound, Inbox, Outbox};
 use crate::remote::far_run::FarRun;
+use crate::remote::job::PRIVATE;
 use crate::remote::message::{
-    Begin, End, Hello, HowEnded, JobSettings, MARK, Task, ToFar, ToNear, VARIABLE, VERSION, plan_parts,
+    Begin, End, Hello, HowEnded, JobSettings, MARK, Part, Task, ToFar, ToNear, VARIABLE, VERSION, plan_parts,
 };
+use crate::remote::receiving::Receiving;
 use crate::runtime::{Builder, Engine, EngineError};
+use crate::sys::task::blocking;
 use crate::sys::users::is_root;
 use crate::sys::{facts, stdio};
 
@@ -125,10 +128,14 @@ impl FarEnd {
         inbox: &mut Inbox,
         out: &Outbox,
     ) -> Result<End, Failed> {
-        let looks = begin.task == Task::Plan;
+        let looks = begin.task != Task::Run;
         let stays = begin.settings.stays;
         let base = base(looks).map_err(Failed::Other)?.with(begin.settings);
         let Base { builder, prefix, warnings, converged_timeout, max_runtime } = base;
+        if let Task::Pack { on_hosts } = begin.task {
+            return pack(builder, &warnings, on_hosts, inbox, out).await;
+        }
+        let kinds = self.kinds.clone();
         let mut receiving = Receiving::new(self.kinds, prefix, looks);
         let first = match begin.graph {
             Some(graph) => Some(receiving.first(graph, inbox, out).await?),
@@ -136,12 +143,16 @@ impl FarEnd {
         };
         let (sender, sent) = channel();
         let (accepted, acceptance) = mpsc::unbounded_channel();
-        let is_sent = first.is_some();
-        if let Some(first) = first {
+        let (placed, config) = first.map_or((None, None), |first| (Some(first.placed), first.config));
+        let is_sent = config.is_some();
+        if let Some(config) = config {
             // The receiver is here, and has room for one.
-            let _ = sender.send(first).await;
+            let _ = sender.send(config).await;
         }
-        let builder = builder.map_gapi(|own| FarGraphs::new(own, is_sent.then_some(sent), accepted));
+        let builder = builder.map_gapi(|own| match is_sent {
+            true => FarGraphs::sent(sent, accepted),
+            false => FarGraphs::own(own, placed, kinds, accepted),
+        });
         if looks {
             return plan(builder, &warnings, inbox, out).await;
         }
@@ -228,31 +239,69 @@ impl Failed {
     }
 }
 
-async fn plan<G: Gapi>(
+/// Packs the files that the graph reads which the executable makes, and sends all of them: this is the machine of the near
+/// end.
+async fn pack<G: Gapi>(
     builder: Builder<G>,
     warnings: &Warnings,
+    on_hosts: Vec<PathBuf>,
     inbox: &mut Inbox,
     out: &Outbox,
 ) -> Result<End, Failed> {
-    let mut planning = std::pin::pin!(builder.plan());
-    let plan = loop {
+    let packing = async {
+        let config = builder.declared().await?;
+        let terms = TravelTerms { on_hosts, private: PRIVATE };
+        Ok::<_, EngineError>(blocking(move || pack_files(&config, &terms)).await?)
+    };
+    let packed = unless_stopped(packing, inbox).await?;
+    tell_warnings(warnings, out).await;
+    let Packed { name, resources, carried, contents, .. } = packed?;
+    for (sha256, bytes) in &contents {
+        for part in Part::all(ContentRef { sha256: *sha256, bytes: bytes.len() as u64 }, bytes) {
+            out.send(&ToNear::Packed(part)).await.map_err(gone)?;
+        }
+    }
+    out.send(&ToNear::Cargo { name, resources, carried }).await.map_err(gone)?;
+    Ok(End { code: 0, error: None, how: HowEnded::Packed })
+}
+
+fn gone(_: Closed) -> Failed {
+    Failed::Stopped(HowEnded::StoppedThere)
+}
+
+async fn tell_warnings(warnings: &Warnings, out: &Outbox) {
+    for warning in Note::all(&warnings.take()) {
+        let _ = out.send(&ToNear::Warning(warning)).await;
+    }
+}
+
+/// The outcome, unless the near end stops it or is gone before.
+async fn unless_stopped<T>(work: impl Future<Output = T>, inbox: &mut Inbox) -> Result<T, Failed> {
+    let mut work = std::pin::pin!(work);
+    loop {
         tokio::select! {
-            plan = &mut planning => break plan,
+            outcome = &mut work => return Ok(outcome),
             inbound = inbox.next() => match inbound {
                 Inbound::Message(ToFar::Stop(_)) => return Err(Failed::Stopped(HowEnded::Stopped)),
                 Inbound::Message(_) => {}
                 Inbound::Lost(_) => return Err(Failed::Stopped(HowEnded::StoppedThere)),
             },
         }
-    };
-    for warning in Note::all(&warnings.take()) {
-        let _ = out.send(&ToNear::Warning(warning)).await;
     }
+}
+
+async fn plan<G: Gapi>(
+    builder: Builder<G>,
+    warnings: &Warnings,
+    inbox: &mut Inbox,
+    out: &Outbox,
+) -> Result<End, Failed> {
+    let plan = unless_stopped(builder.plan(), inbox).await?;
+    tell_warnings(warnings, out).await;
     let plan = plan?;
     let parts = plan_parts(&plan).map_err(|error| Failed::Other(format!("the plan has no form as data: {error}")))?;
     for part in parts {
-        // Meanwhile the near end may be gone.
-        out.send(&ToNear::Plan(part)).await.map_err(|Closed| Failed::Stopped(HowEnded::StoppedThere))?;
+        out.send(&ToNear::Plan(part)).await.map_err(gone)?;
     }
     let code = match () {
         () if plan.has_failed() => FAILED,

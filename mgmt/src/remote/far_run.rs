@@ -12,10 +12,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::gapi::{Gapi, GraphSender, Warnings};
 use crate::remote::error::Note;
 use crate::remote::far::Failed;
-use crate::remote::far_graphs::{Receiving, Step};
 use crate::remote::far_link::{Inbound, Inbox, Outbox};
 use crate::remote::lines::LINE_BYTES_MAX;
-use crate::remote::message::{End, HowEnded, ToFar, ToNear, line};
+use crate::remote::message::{End, HowEnded, Sent, ToFar, ToNear, line};
+use crate::remote::receiving::{Receiving, Step};
 use crate::runtime::{Builder, Engine, Event, EventKind, Events};
 
 /// The exit codes of a run, as of one on this machine.
@@ -292,7 +292,7 @@ impl FarRun {
         }
     }
 
-    fn overtake(&mut self, sent: crate::remote::message::Sent) {
+    fn overtake(&mut self, sent: Sent) {
         if self.sender.is_none() {
             let why = "the executable makes its graph by itself, and takes no other one";
             return self.refuse(sent.number, vec![Note::new(why)]);
@@ -310,9 +310,9 @@ impl FarRun {
         match step {
             Step::Want(wanted) => self.say(&ToNear::Want(wanted)),
             Step::Refused(number, notes) => self.refuse(number, notes),
-            Step::Ready(number, config) => {
-                if let Some(sender) = self.sender.clone() {
-                    self.handed.push_back(number);
+            Step::Ready(arrived) => {
+                if let (Some(sender), Some(config)) = (self.sender.clone(), arrived.config) {
+                    self.handed.push_back(arrived.number);
                     // Waits until the engine has taken the one before.
                     tokio::spawn(async move { sender.send(config).await });
                 }
@@ -323,6 +323,7 @@ impl FarRun {
     fn accepted(&mut self, is_accepted: bool) {
         self.tell_warnings();
         let Some(number) = self.handed.pop_front() else { return };
+        self.receiving.accepted(number, is_accepted);
         // The problems of one that is refused are an event.
         let refused = (!is_accepted).then(|| vec![Note::new("the graph is refused there")]);
         self.say(&ToNear::Graph { number, refused });

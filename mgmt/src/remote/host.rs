@@ -1,14 +1,15 @@
 //! A machine on which graphs are planned and run.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::plan::Plan;
 use crate::remote::error::{Note, RemoteError};
-use crate::remote::job::Job;
+use crate::remote::job::{Job, Parcel};
 use crate::remote::message::Task;
 use crate::remote::run::{Report, Run};
-use crate::remote::session;
+use crate::remote::session::{self, Yield};
 use crate::remote::transport::{Local, Transport};
 
 /// A machine on which graphs are planned and run. Clones are the same machine.
@@ -57,19 +58,28 @@ impl Host {
     /// # Errors
     /// The machine can't be reached, the graph is wrong or can't travel, or the connection was lost.
     pub async fn plan(&self, job: &Job) -> Result<Planned, RemoteError> {
-        let (run, plan) = session::open(&*self.transport, job, Task::Plan).await?;
-        let (mut warnings, mut log) = (Vec::new(), Vec::new());
-        let mut reports = run;
-        while let Some(report) = reports.next().await {
-            match report {
-                Report::Warning(note) => warnings.push(note),
-                Report::Log(line) => log.push(line),
-                _ => {}
-            }
+        let (run, yielded) = session::open(&*self.transport, job, Task::Plan).await?;
+        let (warnings, log) = heard(run).await?;
+        match yielded.await {
+            Ok(Yield::Plan(plan)) => Ok(Planned { plan: *plan, warnings, log }),
+            _ => Err(RemoteError::Failed("the plan did not arrive".to_owned())),
         }
-        reports.ended().await?;
-        let plan = plan.await.map_err(|_| RemoteError::Failed("the plan did not arrive".to_owned()))?;
-        Ok(Planned { plan, warnings, log })
+    }
+
+    /// Reads the files of that machine, which should be this one, that the graph names which the executable makes there by
+    /// itself: for a [`Job::own_with`] on another machine, with the same arguments and for the same host name. `on_hosts`:
+    /// files and directories that the machines have already, and that need not travel.
+    ///
+    /// # Errors
+    /// There is no graph, it is wrong, or a file that it reads can't travel.
+    pub async fn pack(&self, job: &Job, on_hosts: &[PathBuf]) -> Result<Parcel, RemoteError> {
+        let task = Task::Pack { on_hosts: on_hosts.to_vec() };
+        let (run, yielded) = session::open(&*self.transport, job, task).await?;
+        heard(run).await?;
+        match yielded.await {
+            Ok(Yield::Packed(packed)) => Ok(Parcel(Arc::new(packed))),
+            _ => Err(RemoteError::Failed("the files did not arrive".to_owned())),
+        }
     }
 
     /// Runs a graph there, until it is stopped or ends by itself. Returns as soon as the executable has been started
@@ -80,4 +90,18 @@ impl Host {
     pub async fn run(&self, job: &Job) -> Result<Run, RemoteError> {
         Ok(session::open(&*self.transport, job, Task::Run).await?.0)
     }
+}
+
+/// The warnings and the foreign output of a task, when it has ended well.
+async fn heard(mut run: Run) -> Result<(Vec<Note>, Vec<String>), RemoteError> {
+    let (mut warnings, mut log) = (Vec::new(), Vec::new());
+    while let Some(report) = run.next().await {
+        match report {
+            Report::Warning(note) => warnings.push(note),
+            Report::Log(line) => log.push(line),
+            _ => {}
+        }
+    }
+    run.ended().await?;
+    Ok((warnings, log))
 }

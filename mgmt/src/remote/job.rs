@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::gapi::{Packed, TravelTerms, pack};
+use crate::gapi::{Packed, PrivateTerms, TravelTerms, pack};
 use crate::graph::{GraphConfig, Kinds};
 use crate::remote::error::RemoteError;
 use crate::remote::message::JobSettings;
 use crate::resource::Seconds;
 use crate::sys::task::blocking;
+
+/// Only the user at the other end can read what goes through the channel.
+pub(super) const PRIVATE: PrivateTerms = PrivateTerms { files: true, secrets: true };
 
 /// A graph that travels: as data, with the files of this machine that it reads. Clones share the content.
 #[derive(Clone, Debug)]
@@ -23,7 +26,7 @@ impl Parcel {
     /// # Errors
     /// The graph can't travel (it has closures), or a file that it reads can't: contains all reasons.
     pub async fn of(config: GraphConfig, kinds: &Kinds, on_hosts: &[PathBuf]) -> Result<Parcel, RemoteError> {
-        let (kinds, terms) = (kinds.clone(), TravelTerms { on_hosts: on_hosts.to_vec(), private: true });
+        let (kinds, terms) = (kinds.clone(), TravelTerms { on_hosts: on_hosts.to_vec(), private: PRIVATE });
         let packed = blocking(move || pack(&config, &kinds, &terms)).await?;
         Ok(Parcel(Arc::new(packed)))
     }
@@ -54,6 +57,13 @@ impl Job {
     /// names.
     pub fn own() -> Job {
         Job::default()
+    }
+
+    /// The same, with the files of this machine that the graph reads, as [`Host::pack`](crate::remote::Host::pack) has
+    /// found them: there, the graph names them where they are then. A graph that names another file of this machine is
+    /// refused there.
+    pub fn own_with(files: Parcel) -> Job {
+        Job { parcel: Some(files), ..Job::default() }
     }
 
     /// This graph.

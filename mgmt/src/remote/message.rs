@@ -1,5 +1,7 @@
 //! What the two ends tell each other: one JSON object in a line. What is large travels as content, in parts.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,8 +54,16 @@ pub(super) enum ToNear {
     Want(Vec<ContentId>),
     Warning(Note),
     Problem(Note),
-    /// A part of the plan, which is complete with `Planned`.
+    /// A part of the plan, which is one content.
     Plan(Part),
+    /// A part of a file that was packed.
+    Packed(Part),
+    /// The files that were packed: the name of the graph, and the list.
+    Cargo {
+        name: String,
+        resources: usize,
+        carried: Option<ContentRef>,
+    },
     /// The engine has started.
     Begun,
     Event(Event),
@@ -87,11 +97,16 @@ pub struct Hello {
 }
 
 /// What the far end does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Task {
     Plan,
     Run,
+    /// Pack the files that the graph reads, which the executable makes for this host name: on the machine of the near
+    /// end itself.
+    Pack {
+        on_hosts: Vec<PathBuf>,
+    },
 }
 
 /// The first message of the near end.
@@ -124,16 +139,26 @@ pub(super) struct JobSettings {
 pub(super) struct Sent {
     /// Counted from 1.
     pub(super) number: u64,
-    pub(super) graph: ContentRef,
+    /// The graph as data; without it, the executable makes the graph by itself, and only its files come.
+    pub(super) graph: Option<ContentRef>,
     /// The list of the files.
     pub(super) carried: Option<ContentRef>,
+    /// The files that are on that machine already.
+    pub(super) on_hosts: Vec<PathBuf>,
 }
 
 /// A part of a content, in base64.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) of: ContentRef,
     pub(super) data: String,
+}
+
+/// Without the content, which may be secret.
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part").field("of", &self.of).finish_non_exhaustive()
+    }
 }
 
 impl Part {
@@ -182,6 +207,8 @@ pub enum HowEnded {
     Failed,
     /// A plan was made.
     Planned,
+    /// The files of a graph were packed.
+    Packed,
 }
 
 /// A plan is a content of its own.
@@ -199,21 +226,27 @@ pub(super) fn line(message: &impl Serialize) -> Result<Vec<u8>, serde_json::Erro
 
 /// Parts of contents that are on their way.
 #[derive(Debug, Default)]
-pub(super) struct Arriving(std::collections::BTreeMap<ContentId, Vec<u8>>);
+pub(super) struct Arriving {
+    contents: BTreeMap<ContentId, Vec<u8>>,
+    /// The bytes of all of them so far.
+    bytes: u64,
+}
 
 impl Arriving {
-    /// Adds a part. Returns the content if that was the last one.
+    /// Adds a part. Returns the content if that was the last one. `most`: the bytes that all of them may have together.
     pub(super) fn add(&mut self, part: &Part, most: u64) -> Result<Option<Vec<u8>>, String> {
-        let of = part.of;
-        if of.bytes > most {
-            return Err(format!("a content of {} bytes, and {most} is the limit", of.bytes));
+        let (of, new) = (part.of, part.bytes()?);
+        self.bytes += new.len() as u64;
+        if of.bytes > most || self.bytes > most {
+            return Err(format!("the contents have more than {most} bytes, which is the limit"));
         }
-        let bytes = self.0.entry(of.sha256).or_default();
-        bytes.extend_from_slice(&part.bytes()?);
+        let bytes = self.contents.entry(of.sha256).or_default();
+        bytes.extend_from_slice(&new);
         if (bytes.len() as u64) < of.bytes {
             return Ok(None);
         }
-        let bytes = self.0.remove(&of.sha256).unwrap_or_default();
+        let bytes = self.contents.remove(&of.sha256).unwrap_or_default();
+        self.bytes = self.bytes.saturating_sub(bytes.len() as u64);
         if ContentRef::of(&bytes) != of {
             return Err("a content was damaged on its way".to_owned());
         }

@@ -13,6 +13,7 @@ mod job;
 mod lines;
 mod message;
 mod queue;
+mod receiving;
 mod run;
 mod session;
 mod transport;

@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::graph::{ContentId, ContentRef};
+use crate::gapi::Packed;
+use crate::graph::{Carried, ContentId, ContentRef, DEPLOY_BYTES_MAX};
 use crate::id::in_one_line;
 use crate::plan::Plan;
 use crate::remote::error::{Note, RemoteError};
@@ -33,6 +34,8 @@ const NOISE_BYTES_MAX: usize = 1 << 20;
 const PRINTED_MAX: usize = 10;
 /// How long the process there may take to end after its last message, or after its streams have ended.
 const EXIT_MAX: Duration = Duration::from_secs(5);
+/// The most bytes of the files of a graph.
+const PACKED_BYTES_MAX: u64 = 2 * DEPLOY_BYTES_MAX;
 /// The most bytes of a plan, and the most problems of a graph.
 const PLAN_BYTES_MAX: u64 = 256 << 20;
 const PROBLEMS_MAX: usize = 1000;
@@ -53,9 +56,10 @@ pub(super) enum Order {
 /// What a content of a parcel is as a message, and its documents, which are always sent.
 fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
     let packed = &parcel.0;
-    let documents = [Some(packed.graph), packed.carried].into_iter().flatten();
+    let documents = [packed.graph, packed.carried].into_iter().flatten();
     let content = |of: ContentRef| Some(Outgoing::Content(of, Arc::clone(packed.contents.get(&of.sha256)?)));
-    (Sent { number, graph: packed.graph, carried: packed.carried }, documents.filter_map(content).collect())
+    let sent = Sent { number, graph: packed.graph, carried: packed.carried, on_hosts: packed.on_hosts.clone() };
+    (sent, documents.filter_map(content).collect())
 }
 
 /// Starts the process there and begins the conversation.
@@ -63,7 +67,7 @@ pub(super) async fn open(
     transport: &dyn Transport,
     job: &Job,
     task: Task,
-) -> Result<(Run, oneshot::Receiver<Plan>), RemoteError> {
+) -> Result<(Run, oneshot::Receiver<Yield>), RemoteError> {
     let nonce = rng::letters(32, "abcdefghijklmnopqrstuvwxyz0123456789")
         .map_err(|error| RemoteError::Start(format!("the system gives no random numbers: {error}")))?;
     let mut vars = vec![(VARIABLE.into(), nonce.as_str().into())];
@@ -72,7 +76,7 @@ pub(super) async fn open(
     let (outgoing, wanted) = mpsc::unbounded_channel();
     let (orders, orders_in) = mpsc::unbounded_channel();
     let (end, ended) = watch::channel(None);
-    let (planned, plan) = oneshot::channel();
+    let (yielding, yielded) = oneshot::channel();
     let queue = Arc::new(Queue::default());
     let (graph, documents) = match &job.parcel {
         Some(parcel) => {
@@ -81,7 +85,7 @@ pub(super) async fn open(
         }
         None => (None, Vec::new()),
     };
-    let begin = Begin { version: VERSION, task, settings: job.settings.clone(), graph };
+    let begin = Begin { version: VERSION, task: task.clone(), settings: job.settings.clone(), graph };
     let begin = Outgoing::Message(ToFar::Begin(Box::new(begin)));
     for first in std::iter::once(begin).chain(documents) {
         // The receiver is here.
@@ -100,17 +104,19 @@ pub(super) async fn open(
         asked: VecDeque::new(),
         problems: Vec::new(),
         arriving: Arriving::default(),
-        planned: Some(planned),
+        task: task.clone(),
+        packed: BTreeMap::new(),
+        yielding: Some(yielding),
     };
     near.offer(job.parcel.as_ref());
     tokio::spawn(async move {
         let outcome = near.converse(stdout, exit, orders_in, &nonce).await;
         // The replies that are still waited for end before the run does.
-        drop((near.swaps, near.asked, near.planned));
+        drop((near.swaps, near.asked, near.yielding));
         near.queue.end();
         let _ = end.send(Some(outcome));
     });
-    Ok((Run { orders, queue, ended }, plan))
+    Ok((Run { orders, queue, ended }, yielded))
 }
 
 /// Writes until there is no more to write or no way to write it. Whatever is written is a sign of life.
@@ -169,6 +175,13 @@ async fn log(mut stderr: Box<dyn AsyncRead + Send + Unpin>, queue: Arc<Queue>) {
     }
 }
 
+/// What a task has made.
+#[derive(Debug)]
+pub(super) enum Yield {
+    Plan(Box<Plan>),
+    Packed(Packed),
+}
+
 struct Near {
     queue: Arc<Queue>,
     /// `None`: the run was dropped, and nothing more is sent.
@@ -183,7 +196,10 @@ struct Near {
     asked: VecDeque<oneshot::Sender<Status>>,
     problems: Vec<Note>,
     arriving: Arriving,
-    planned: Option<oneshot::Sender<Plan>>,
+    task: Task,
+    /// The contents that were packed.
+    packed: BTreeMap<ContentId, Arc<[u8]>>,
+    yielding: Option<oneshot::Sender<Yield>>,
 }
 
 impl Near {
@@ -366,19 +382,51 @@ impl Near {
                     let _ = reply.send(refused.map_or(Ok(()), |notes| Err(RemoteError::Graph(notes))));
                 }
             }
-            ToNear::Plan(part) => {
+            ToNear::Plan(part) if self.task == Task::Plan => {
                 let whole = self.arriving.add(&part, PLAN_BYTES_MAX).map_err(RemoteError::Failed)?;
                 if let Some(bytes) = whole {
                     let plan = serde_json::from_slice(&bytes)
                         .map_err(|error| RemoteError::Failed(format!("the plan can't be read: {error}")))?;
-                    if let Some(planned) = self.planned.take() {
-                        let _ = planned.send(plan);
-                    }
+                    self.give(Yield::Plan(Box::new(plan)));
                 }
             }
+            ToNear::Packed(part) if self.is_packing() => {
+                let whole = self.arriving.add(&part, PACKED_BYTES_MAX).map_err(RemoteError::Failed)?;
+                if let Some(bytes) = whole {
+                    self.packed.insert(part.of.sha256, bytes.into());
+                }
+            }
+            ToNear::Cargo { name, resources, carried } if self.is_packing() => self.cargo(name, resources, carried)?,
+            // What was not asked for is not kept.
+            ToNear::Plan(_) | ToNear::Packed(_) | ToNear::Cargo { .. } => {}
             ToNear::End(end) => return Ok(Some(self.ended(end))),
         }
         Ok(None)
+    }
+
+    fn is_packing(&self) -> bool {
+        matches!(self.task, Task::Pack { .. })
+    }
+
+    fn give(&mut self, yielded: Yield) {
+        if let Some(yielding) = self.yielding.take() {
+            // The program may not wait for it any more.
+            let _ = yielding.send(yielded);
+        }
+    }
+
+    fn cargo(&mut self, name: String, resources: usize, carried: Option<ContentRef>) -> Result<(), RemoteError> {
+        let Task::Pack { on_hosts } = &self.task else { return Ok(()) };
+        let (contents, on_hosts) = (std::mem::take(&mut self.packed), on_hosts.clone());
+        let files = match carried {
+            None => Ok(Carried::default()),
+            Some(of) => {
+                contents.get(&of.sha256).ok_or_else(|| "it did not arrive".to_owned()).and_then(|b| Carried::read(b))
+            }
+        };
+        let files = files.map_err(|why| RemoteError::Failed(format!("the list of files: {why}")))?;
+        self.give(Yield::Packed(Packed { name, resources, graph: None, files, carried, contents, on_hosts }));
+        Ok(())
     }
 
     fn ended(&mut self, End { code, error, how }: End) -> Result<Ended, RemoteError> {

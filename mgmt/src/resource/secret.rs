@@ -1,6 +1,8 @@
 //! `Secret<T>`: a value that prints, logs, diffs and serialises as a placeholder.
 
 use std::borrow::Cow;
+#[cfg(feature = "ssh")]
+use std::cell::Cell;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -120,10 +122,34 @@ impl<T: Zeroize> From<T> for Secret<T> {
     }
 }
 
-impl<T: Zeroize> Serialize for Secret<T> {
+impl<T: Zeroize + Serialize> Serialize for Secret<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[cfg(feature = "ssh")]
+        if IN_CLEAR.get() {
+            return self.0.serialize(serializer);
+        }
         serializer.serialize_str(SECRET_PLACEHOLDER)
     }
+}
+
+#[cfg(feature = "ssh")]
+thread_local! {
+    /// Whether secrets are serialised as they are, on this thread.
+    static IN_CLEAR: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Serialises secrets as they are, on this thread, as long as `make` runs: for a graph that goes to another machine through
+/// a channel that no other user can read. The result must go nowhere else.
+#[cfg(feature = "ssh")]
+pub(crate) fn in_clear<T>(make: impl FnOnce() -> T) -> T {
+    struct Former(bool);
+    impl Drop for Former {
+        fn drop(&mut self) {
+            IN_CLEAR.set(self.0);
+        }
+    }
+    let _former = Former(IN_CLEAR.replace(true));
+    make()
 }
 
 impl<'de, T: Zeroize + Deserialize<'de>> Deserialize<'de> for Secret<T> {

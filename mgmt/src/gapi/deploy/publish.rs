@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::gapi::deploy::error::DeployError;
 use crate::gapi::deploy::fetch::{Deploys, unread};
 use crate::gapi::deploy::options::Publish;
-use crate::gapi::deploy::pack::{Packed, Terms, pack};
+use crate::gapi::deploy::pack::{Packed, PrivateTerms, Terms, pack};
 use crate::graph::{
     ContentId, ContentRef, DEPLOY_BYTES_MAX, Deploy, DeployId, DeployState, GraphConfig, Head, Indexed, Kept, Kinds,
     MESSAGE_BYTES_MAX, Pending, RecordError, Rollout, Stage, Upload, head_key, index_key, index_keys, indexed,
@@ -57,12 +57,14 @@ struct Parcel {
 
 /// The graph and its files, or all reasons why they can't travel. Blocks.
 fn packed(config: &GraphConfig, kinds: &Kinds, publish: &Publish) -> Result<Parcel, DeployError> {
-    let terms = Terms { on_hosts: publish.on_hosts.clone(), private: publish.private };
-    let Packed { data, graph, files, carried, contents } = pack(config, kinds, &terms)?;
+    let private = PrivateTerms { files: publish.private, secrets: false };
+    let terms = Terms { on_hosts: publish.on_hosts.clone(), private };
+    let Packed { name, resources, graph, files, carried, contents, .. } = pack(config, kinds, &terms)?;
+    let graph = graph.ok_or_else(|| DeployError::System("the graph has no content".to_owned()))?;
     let mut record = Deploy::new(graph);
     record.carried = carried;
-    record.name.clone_from(&data.graph);
-    record.resources = data.resources.len() as u64;
+    record.name = name;
+    record.resources = resources as u64;
     record.files = files.files().count() as u64;
     record.bytes = contents.values().map(|bytes| bytes.len() as u64).sum();
     if record.bytes > DEPLOY_BYTES_MAX {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::remote::error::RemoteError;
 use crate::remote::fleet::host_order::HostOrder;
+use crate::remote::fleet::packing::Packing;
 use crate::remote::fleet::report::{FleetReport, HostReport};
 use crate::remote::fleet::reports::Reports;
 use crate::remote::host::Host;
@@ -48,10 +49,15 @@ impl Outbox {
 }
 
 /// Runs the job on the host until the run there has ended.
-pub(super) async fn attend(host: Host, job: Job, mut orders: mpsc::UnboundedReceiver<HostOrder>, out: Outbox) {
+pub(super) async fn attend(
+    host: Host,
+    job: (Job, Packing),
+    mut orders: mpsc::UnboundedReceiver<HostOrder>,
+    out: Outbox,
+) {
     out.report(HostReport::Connecting).await;
     let mut latest = None;
-    let outcome = match connected(&host, &job, &mut orders, &mut latest).await {
+    let outcome = match connected(&host, job, &mut orders, &mut latest).await {
         Some(Ok(run)) => followed(run, latest, &mut orders, &out).await,
         Some(Err(error)) => (Err(error), 0),
         None => (Ok(Ended { code: 0, how: HowEnded::Stopped }), 0),
@@ -62,11 +68,14 @@ pub(super) async fn attend(host: Host, job: Job, mut orders: mpsc::UnboundedRece
 /// Connects. `None`: the host was stopped meanwhile. `latest`: the graph that came meanwhile.
 async fn connected(
     host: &Host,
-    job: &Job,
+    (job, packing): (Job, Packing),
     orders: &mut mpsc::UnboundedReceiver<HostOrder>,
     latest: &mut Option<Parcel>,
 ) -> Option<Result<Run, RemoteError>> {
-    let mut run = std::pin::pin!(host.run(job));
+    let mut run = std::pin::pin!(async {
+        let job = packing.packed(job, host.name()).await?;
+        host.run(&job).await
+    });
     loop {
         tokio::select! {
             run = &mut run => return Some(run),

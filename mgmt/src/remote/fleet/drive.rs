@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::remote::error::RemoteError;
 use crate::remote::fleet::attend::{Outbox, Turn, attend};
 use crate::remote::fleet::host_order::HostOrder;
+use crate::remote::fleet::packing::Packing;
 use crate::remote::fleet::report::{FleetEnded, FleetReport, HostEnded, HostReport};
 use crate::remote::fleet::reports::Reports;
 use crate::remote::fleet::roster::{Ending, Roster, Step, Verdict};
@@ -37,6 +38,7 @@ struct Drive {
     hosts: BTreeMap<String, Host>,
     job: Job,
     own_jobs: BTreeMap<String, Job>,
+    packing: Packing,
     /// The ways to the runs of hosts.
     running: BTreeMap<String, mpsc::UnboundedSender<HostOrder>>,
     tasks: JoinSet<()>,
@@ -60,6 +62,7 @@ pub(super) async fn drive(
         hosts: BTreeMap::new(),
         job,
         own_jobs: std::mem::take(&mut fleet.own_jobs),
+        packing: fleet.packing.clone(),
         running: BTreeMap::new(),
         tasks: JoinSet::new(),
         reports,
@@ -174,7 +177,7 @@ impl Drive {
         let job = Fleet::job(&self.own_jobs, &self.job, &name);
         let out = Outbox { host: name.clone(), reports: self.reports.clone(), turns: self.turns.clone() };
         self.running.insert(name, order);
-        self.tasks.spawn(attend(host, job, orders, out));
+        self.tasks.spawn(attend(host, (job, self.packing.clone()), orders, out));
     }
 
     fn send(&self, host: &str, order: HostOrder) {

@@ -3,6 +3,7 @@
 mod attend;
 mod drive;
 mod host_order;
+mod packing;
 mod plan;
 mod report;
 mod reports;

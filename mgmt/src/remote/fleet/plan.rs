@@ -39,10 +39,15 @@ impl PlansOfHosts {
         let names = hosts.iter().map(|host| host.name().to_owned()).collect();
         for (place, host) in hosts.into_iter().enumerate() {
             let (places, job) = (Arc::clone(&places), Fleet::job(&fleet.own_jobs, &job, host.name()));
+            let packing = fleet.packing.clone();
             tasks.spawn(async move {
                 // An error would mean that the semaphore is closed, which nothing does.
                 let _place = places.acquire_owned().await;
-                HostPlanned { host: host.name().to_owned(), place, outcome: host.plan(&job).await }
+                let outcome = match packing.packed(job, host.name()).await {
+                    Ok(job) => host.plan(&job).await,
+                    Err(error) => Err(error),
+                };
+                HostPlanned { host: host.name().to_owned(), place, outcome }
             });
         }
         Ok(PlansOfHosts { hosts: names, tasks })

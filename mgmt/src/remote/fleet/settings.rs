@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::remote::fleet::packing::Packing;
 use crate::remote::fleet::plan::PlansOfHosts;
 use crate::remote::fleet::run::FleetRun;
 use crate::remote::hosts::{Hosts, HostsBox, HostsError};
@@ -44,6 +45,7 @@ pub struct Fleet {
     pub(super) parallel: usize,
     pub(super) no_watch: bool,
     pub(super) own_jobs: BTreeMap<String, Job>,
+    pub(super) packing: Packing,
 }
 
 impl Fleet {
@@ -55,6 +57,7 @@ impl Fleet {
             parallel: usize::MAX,
             no_watch: false,
             own_jobs: BTreeMap::new(),
+            packing: Packing::default(),
         }
     }
 
@@ -79,6 +82,14 @@ impl Fleet {
     /// The host with this name has a job of its own.
     pub fn own_job(mut self, host: impl Into<String>, job: Job) -> Fleet {
         self.own_jobs.insert(host.into(), job);
+        self
+    }
+
+    /// Whether the files of this machine travel that the graph reads which the executable makes there by itself. They are
+    /// found by making it here too, for each host, by a process of its own ([`Host::pack`](crate::remote::Host::pack)).
+    /// Default: they do not.
+    pub fn with_files(mut self, with_files: bool) -> Fleet {
+        self.packing = if with_files { Packing::local() } else { Packing::default() };
         self
     }
 
