@@ -40,9 +40,27 @@ pub(crate) async fn remote(
     if let Some(far) = far_end() {
         return Ok(ExitCode::from(serve(far, session, gapi).await));
     }
+    refuse_options(session)?;
     match command {
         RemoteCommand::Plan(options) => plan(session, gapi, options, screen).await,
         RemoteCommand::Run(options) => run(session, gapi, options, screen).await,
+    }
+}
+
+/// Refuses options that would write files on other hosts, or listen there.
+fn refuse_options(session: &Session) -> Result<(), CommandError> {
+    let options = &session.options;
+    let given = [
+        ("--graphviz", options.graphviz.is_some()),
+        ("--metrics", options.metrics().is_some()),
+        ("--converged-status-file", options.converged_status_file.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) => {
+            let why = format!("{name} is for a run on this host: leave it out (`remote run --json` prints all events)");
+            Err(CommandError::Other(why))
+        }
+        None => Ok(()),
     }
 }
 

@@ -70,9 +70,11 @@ pub struct HostOptions {
     #[arg(long = "hosts", id = "hosts_file", value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Files with graphs that name their hosts: the option `--remote` of `run`.
+    #[cfg(feature = "yaml")]
     #[arg(skip)]
     pub(crate) graph_files: Vec<PathBuf>,
     /// Unknown keys in these files are warnings.
+    #[cfg(feature = "yaml")]
     #[arg(skip)]
     pub(crate) allow_unknown: bool,
     /// All hosts that are alive in the world (`--seeds`), each at the address in its label `ssh`, or else at its name
@@ -114,7 +116,7 @@ pub struct SshOptions {
     /// Remove this program from the hosts after the run; default: keep it there for the next run
     #[arg(long)]
     pub no_caching: bool,
-    /// Let ssh ask for passwords, also for hosts whose keys it has
+    /// Let ssh and sudo ask at the terminal, even if the output goes elsewhere
     #[arg(long)]
     pub allow_interactive: bool,
     /// The program to run there, built for those machines; default: this one

@@ -38,7 +38,7 @@ pub use signal::{Facts, Readable, Signal};
 pub(crate) use warn::Warnings;
 #[cfg(feature = "ssh")]
 pub(crate) use watcher::Watcher;
-#[cfg(all(feature = "cli", feature = "yaml"))]
-pub(crate) use yaml::{STDIN, Written, lacking, read_graph_file, write_yaml, yaml_schema_with};
 #[cfg(feature = "yaml")]
 pub use yaml::{RemoteAddress, Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_of_stdin, yaml_schema};
+#[cfg(all(feature = "cli", feature = "yaml"))]
+pub(crate) use yaml::{STDIN, Written, lacking, read_graph_file, write_yaml, yaml_schema_with};

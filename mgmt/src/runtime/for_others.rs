@@ -54,9 +54,8 @@ impl<G: Gapi> ForOthers<G> {
             return None;
         }
         let changed = caught_async(self.gapi.switched()).await;
-        let changed = changed.unwrap_or_else(|panic| {
-            Some(Err(GapiError::Failed(format!("the source of graphs {panic}").into())))
-        });
+        let changed = changed
+            .unwrap_or_else(|panic| Some(Err(GapiError::Failed(format!("the source of graphs {panic}").into()))));
         changed.map(|changed| changed.map_err(EngineError::from))
     }
 

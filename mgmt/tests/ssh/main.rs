@@ -1,4 +1,5 @@
 //! Other machines through ssh, on real sshd hosts in network namespaces. Needs root, OpenSSH and sudo.
 
+mod command_line;
 mod hosts;
 mod link;

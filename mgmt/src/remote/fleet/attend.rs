@@ -109,8 +109,12 @@ async fn followed(
 ) -> (Result<Ended, RemoteError>, usize) {
     let (reports, run) = (std::sync::Arc::clone(&run.queue), &run);
     let (mut swapping, mut asking): (Option<Swapping<'_>>, Option<(Why, Asking<'_>)>) = (None, None);
-    let (mut alerts, mut is_open) = (0, true);
+    let (mut alerts, mut is_open, mut is_in_doubt) = (0, true, false);
     loop {
+        if is_in_doubt && asking.is_none() {
+            is_in_doubt = false;
+            asking = Some((Why::Look, asked(run)));
+        }
         if swapping.is_none()
             && let Some(parcel) = latest.take()
         {
@@ -119,10 +123,8 @@ async fn followed(
         tokio::select! {
             report = reports.next() => {
                 let Some(report) = report else { break };
-                let is_in_doubt = noted(&report, out);
-                if is_in_doubt && asking.is_none() {
-                    asking = Some((Why::Look, asked(run)));
-                }
+                // An answer that is on its way may be older than this event.
+                is_in_doubt |= noted(&report, out) || asking.is_some() && is_about_all(&report);
                 out.report(HostReport::Report(report)).await;
             }
             outcome = ready(&mut swapping) => {
@@ -171,6 +173,12 @@ fn noted(report: &Report, out: &Outbox) -> bool {
         _ => {}
     }
     false
+}
+
+/// Whether the report is an event about the whole graph there.
+fn is_about_all(report: &Report) -> bool {
+    use EventKind::{Converged, Hopeful, Unconverged};
+    matches!(report, Report::Event(event) if matches!(event.kind, Converged | Unconverged | Hopeful))
 }
 
 fn asked(run: &Run) -> Asking<'_> {
