@@ -14,8 +14,12 @@ mod queue;
 mod receiving;
 mod run;
 mod session;
+mod ssh;
 mod transport;
 
+pub use crate::sys::ssh::{
+    Answer, Answers, Endpoint, EndpointError, Executable, LinkError, LinkProblem, Question, QuestionKind, SshOptions,
+};
 pub use error::{Note, RemoteError};
 #[cfg(feature = "cli")]
 pub(crate) use far::Base;
@@ -24,4 +28,5 @@ pub use host::{Host, Planned};
 pub use job::{Job, Parcel};
 pub use message::Hello;
 pub use run::{Ended, HowEnded, Report, Run, StopStep};
-pub use transport::{Channel, Local, Transport};
+pub use ssh::Ssh;
+pub use transport::{Channel, Launch, Local, Transport};

@@ -35,6 +35,8 @@ pub mod signals;
 pub mod simulated;
 #[cfg(test)]
 pub(crate) mod spaces;
+#[cfg(feature = "ssh")]
+pub mod ssh;
 #[cfg(feature = "yaml")]
 pub mod stdin;
 #[cfg(feature = "ssh")]

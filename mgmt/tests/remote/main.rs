@@ -1,6 +1,8 @@
 //! Runs in another process, as on another machine: `remote` over a child process of this one.
 
 mod files;
+mod hostile;
 mod kit;
 mod plans;
+mod raw;
 mod runs;

@@ -22,6 +22,8 @@ mod run;
 mod simulated;
 mod spawn;
 mod status;
+#[cfg(feature = "ssh")]
+mod talk;
 
 #[cfg(test)]
 mod tests;
@@ -41,3 +43,5 @@ pub use run::{Output, run, run_guarded, run_until};
 pub use rustix::process::Signal;
 pub use spawn::examine;
 pub use status::{Status, signal_by_name};
+#[cfg(feature = "ssh")]
+pub use talk::{Talk, Talker, spawn_talk};

@@ -89,6 +89,18 @@ pub(super) async fn start_outliving(command: &Command, [out, err]: [Stdio; 2]) -
     }
 }
 
+/// Starts a command with a pipe for its standard input too, as the user of this process.
+#[cfg(feature = "ssh")]
+pub(super) async fn start_talking(command: &Command) -> Result<(Child, Option<OwnedFd>, Pipes), ProcessError> {
+    catch_ends_of_children();
+    let (_, path) = prepare(command).await?;
+    let mut std = describe(command, &path, None);
+    std.stdin(Stdio::piped());
+    let mut leader = spawn(std).map_err(|error| command.explain(path, None, error))?;
+    let (stdin, pipes) = (leader.take_stdin(), leader.take_pipes());
+    Ok((Child::new(leader), stdin, pipes))
+}
+
 /// Our ends of a child's standard output and error.
 pub(super) type Pipes = (Option<OwnedFd>, Option<OwnedFd>);
 

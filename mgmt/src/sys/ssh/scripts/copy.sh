@@ -1,0 +1,20 @@
+# Writes the rest of the input to DIR/SHA/NAME, if it has this SHA-256.
+cd -P -- "$mgmt_dir" || exit 1
+new=$mgmt_sha/.new-$mgmt_n
+trap 'rm -f -- "$new"' EXIT
+trap 'exit 1' HUP INT TERM PIPE
+set -C
+if why=$( { mkdir -p -- "$mgmt_sha" && $UNPACK >"$new"; } 2>&1 ); then
+  if [ "$(digest "$new")" = "$mgmt_sha" ]; then
+    chmod 700 "$new" && mv -f -- "$new" "$mgmt_sha/$mgmt_name" && say copied
+    find "$mgmt_sha" -name '.new-*' -mtime +0 -exec rm -f -- {} + 2>/dev/null
+    # Others that were not used for 30 days are not needed any more.
+    for old in *; do
+      if [ "${#old}" = 64 ] && [ -n "$(find "$old" -prune -mtime +30 2>/dev/null)" ]; then rm -rf -- "$old"; fi
+    done
+  else
+    say damaged
+  fi
+else
+  say failed "${why##*: }"
+fi

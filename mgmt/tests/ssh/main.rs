@@ -1,0 +1,4 @@
+//! Other machines through ssh, on real sshd hosts in network namespaces. Needs root, OpenSSH and sudo.
+
+mod hosts;
+mod link;
