@@ -24,6 +24,9 @@ use crate::resource::Origin;
 use crate::sys::facts::hostname;
 use crate::sys::task::blocking;
 
+/// What the address of a process on this host begins with.
+const LOCAL: &str = "local:";
+
 impl From<HostsError> for CommandError {
     fn from(error: HostsError) -> CommandError {
         CommandError::Other(error.to_string())
@@ -75,13 +78,19 @@ pub(crate) fn job(session: &Session) -> Job {
 }
 
 /// The hosts that the options name, or else those of the program.
-fn hosts(session: &Session, options: &HostOptions, ssh: &SshOptions) -> Result<HostsBox, CommandError> {
+async fn hosts(
+    session: &Session,
+    options: &HostOptions,
+    ssh: &SshOptions,
+    screen: &Screen,
+) -> Result<HostsBox, CommandError> {
     let HostOptions { hosts, file, world_hosts, .. } = options;
     if hosts.is_empty() && file.is_none() && !world_hosts {
         let missing = "no hosts: name them, or give --hosts FILE or --world-hosts";
         return session.hosts.take().ok_or_else(|| CommandError::Other(missing.to_owned()));
     }
-    let mut addresses = Addresses::new(ssh.reach()?);
+    let sends = file.is_some() || *world_hosts || hosts.iter().any(|host| !host.starts_with(LOCAL));
+    let mut addresses = Addresses::new(ssh.reach(sends, screen).await?);
     for host in hosts {
         addresses = addresses.add(host)?;
     }
@@ -105,7 +114,7 @@ async fn plan(
 ) -> Result<ExitCode, CommandError> {
     let mut ladder = Ladder::new()?;
     let planned = async {
-        let hosts = hosts(session, &options.hosts, &options.ssh)?;
+        let hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         let mut job = job(session);
         let prefix = session.prefix(true)?;
         let travels = gapi.travels();
@@ -182,7 +191,7 @@ async fn run(
         return run_files(session, &options.hosts, &options.ssh, screen, ladder).await;
     }
     let (until, timeout) = until(session, options)?;
-    let mut hosts = hosts(session, &options.hosts, &options.ssh)?;
+    let mut hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
     let travels = gapi.travels();
     let (sender, graphs) = mpsc::channel(1);
     let (reloads, reloaded) = watch::channel(0);

@@ -54,7 +54,7 @@ pub(crate) async fn run_files(
         let why = format!("--parallel {places} is less than the {count} hosts, which must all be connected to at once");
         return Err(CommandError::Other(why));
     }
-    let reach = ssh.reach()?;
+    let reach = ssh.reach(true, screen).await?;
     let (sender, graphs) = mpsc::channel(1);
     let (reloads, reloaded) = watch::channel(0);
     let mut base = job(session).stays(until != FleetUntil::EachEnds);

@@ -1,16 +1,20 @@
 //! The options of `remote`: which hosts, how they are reached, and how long a run lasts.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
 use crate::cli::help;
+use crate::cli::logs::Screen;
 use crate::cli::options::seconds;
+use crate::cli::remote_prompt::Prompt;
 use crate::cli::report::CommandError;
-use crate::remote::Host;
-use crate::sys::ssh::Endpoint;
+use crate::remote::{Host, Ssh};
+use crate::sys::prompt;
+use crate::sys::ssh::{Answers, Endpoint, Executable, SshOptions as LinkOptions};
 
 /// The deepest level of hosts that are reached through other hosts.
 pub(crate) const DEPTH_MAX: u32 = 8;
@@ -158,8 +162,44 @@ impl RemoteCommand {
 }
 
 impl SshOptions {
-    /// How a host is reached.
-    pub(crate) fn reach(&self) -> Result<impl Fn(Endpoint) -> Host + Clone + Send + use<>, CommandError> {
-        Ok(|endpoint: Endpoint| Host::local(endpoint.name()))
+    /// How hosts are reached. `sends`: whether the executable is sent to any.
+    pub(crate) async fn reach(
+        &self,
+        sends: bool,
+        screen: &Screen,
+    ) -> Result<impl Fn(Endpoint) -> Host + Clone + Send + use<>, CommandError> {
+        let has_terminal = prompt::has_terminal();
+        if self.allow_interactive && !has_terminal {
+            let why = "--allow-interactive needs a terminal, and this process has none";
+            return Err(CommandError::Other(why.to_owned()));
+        }
+        let asks = has_terminal && (screen.terminal || self.allow_interactive);
+        let mut options = LinkOptions::default();
+        options.config.clone_from(&self.ssh_config);
+        options.identities = self.identity.iter().filter(|path| !path.as_os_str().is_empty()).cloned().collect();
+        options.become_user.clone_from(&self.r#become);
+        options.connect_timeout = self.connect_timeout.unwrap_or(options.connect_timeout);
+        options.caching = !self.no_caching;
+        options.answers = asks.then(|| Arc::new(Prompt::new(screen.clone())) as Arc<dyn Answers>);
+        let executable = match (&self.remote_binary, sends) {
+            (_, false) => None,
+            (Some(path), true) => Some(Executable::at(path).await.map_err(|error| {
+                CommandError::Other(format!("--remote-binary: {} can't be sent: {error}", path.display()))
+            })?),
+            (None, true) => Some(Executable::this().await.map_err(|error| {
+                CommandError::Other(format!("the executable of this program can't be read: {error}"))
+            })?),
+        };
+        Ok(move |endpoint: Endpoint| {
+            let name = endpoint.name().to_owned();
+            let ssh = Ssh::new(endpoint).options(options.clone());
+            Host::new(
+                name,
+                match &executable {
+                    Some(executable) => ssh.executable(executable.clone()),
+                    None => ssh,
+                },
+            )
+        })
     }
 }

@@ -10,7 +10,9 @@ use crate::remote::job::{Job, Parcel};
 use crate::remote::message::Task;
 use crate::remote::run::{Report, Run};
 use crate::remote::session::{self, Yield};
+use crate::remote::ssh::Ssh;
 use crate::remote::transport::{Local, Transport};
+use crate::sys::ssh::{Endpoint, EndpointError};
 
 /// A machine on which graphs are planned and run. Clones are the same machine.
 #[derive(Clone)]
@@ -41,6 +43,16 @@ impl Host {
     /// A machine with this name, which is reached in this way.
     pub fn new(name: impl Into<String>, transport: impl Transport) -> Host {
         Host { name: name.into(), transport: Arc::new(transport) }
+    }
+
+    /// The machine that ssh reaches by this name: `web1`, `user@web1`, `ssh://user@host:port`, or `NAME=` and one of these.
+    /// Settings of ssh are those of its own configuration; for others, see [`Ssh`].
+    ///
+    /// # Errors
+    /// That is not the name of a machine.
+    pub fn ssh(endpoint: &str) -> Result<Host, EndpointError> {
+        let endpoint: Endpoint = endpoint.parse()?;
+        Ok(Host::new(endpoint.name().to_owned(), Ssh::new(endpoint)))
     }
 
     /// This machine: the executable of this process runs a second time, as a process of its own.

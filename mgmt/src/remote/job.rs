@@ -47,7 +47,7 @@ impl Parcel {
 #[must_use]
 pub struct Job {
     pub(super) arguments: Vec<OsString>,
-    pub(super) vars: Vec<(OsString, OsString)>,
+    pub(super) vars: Vec<(String, OsString)>,
     pub(super) parcel: Option<Parcel>,
     pub(super) settings: JobSettings,
 }
@@ -85,7 +85,7 @@ impl Job {
     }
 
     /// Adds a variable to the environment of the executable there. It can be seen by other users of that machine.
-    pub fn variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Job {
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Job {
         self.vars.push((name.into(), value.into()));
         self
     }

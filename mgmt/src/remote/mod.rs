@@ -16,8 +16,12 @@ mod queue;
 mod receiving;
 mod run;
 mod session;
+mod ssh;
 mod transport;
 
+pub use crate::sys::ssh::{
+    Answer, Answers, Endpoint, EndpointError, Executable, LinkError, LinkProblem, Question, QuestionKind, SshOptions,
+};
 pub use error::{Note, RemoteError};
 #[cfg(feature = "cli")]
 pub(crate) use far::Base;
@@ -30,4 +34,5 @@ pub use hosts::{Addresses, Hosts, HostsBox, HostsError, HostsSignal, hosts_of};
 pub use job::{Job, Parcel};
 pub use message::Hello;
 pub use run::{Ended, HowEnded, Report, Run, StopStep};
-pub use transport::{Channel, Local, Transport};
+pub use ssh::Ssh;
+pub use transport::{Channel, Launch, Local, Transport};

@@ -20,7 +20,7 @@ use crate::remote::message::{
 };
 use crate::remote::queue::Queue;
 use crate::remote::run::{Ended, HowEnded, Report, Run};
-use crate::remote::transport::{Channel, Transport};
+use crate::remote::transport::{Channel, Launch, Transport};
 use crate::resource::BoxFuture;
 use crate::runtime::Status;
 use crate::sys::rng;
@@ -70,14 +70,6 @@ pub(super) async fn open(
 ) -> Result<(Run, oneshot::Receiver<Yield>), RemoteError> {
     let nonce = rng::letters(32, "abcdefghijklmnopqrstuvwxyz0123456789")
         .map_err(|error| RemoteError::Start(format!("the system gives no random numbers: {error}")))?;
-    let mut vars = vec![(VARIABLE.into(), nonce.as_str().into())];
-    vars.extend(job.vars.iter().cloned());
-    let channel = transport.start(job.arguments.clone(), vars).await?;
-    let (outgoing, wanted) = mpsc::unbounded_channel();
-    let (orders, orders_in) = mpsc::unbounded_channel();
-    let (end, ended) = watch::channel(None);
-    let (yielding, yielded) = oneshot::channel();
-    let queue = Arc::new(Queue::default());
     let (graph, documents) = match &job.parcel {
         Some(parcel) => {
             let (graph, documents) = sent(1, parcel);
@@ -86,10 +78,20 @@ pub(super) async fn open(
         None => (None, Vec::new()),
     };
     let begin = Begin { version: VERSION, task: task.clone(), settings: job.settings.clone(), graph };
-    let begin = Outgoing::Message(ToFar::Begin(Box::new(begin)));
-    for first in std::iter::once(begin).chain(documents) {
+    let early = line(&ToFar::Begin(Box::new(begin)))
+        .map_err(|error| RemoteError::Start(format!("the settings have no form as data: {error}")))?;
+    let mut variables = vec![(VARIABLE.to_owned(), nonce.as_str().into())];
+    variables.extend(job.vars.iter().cloned());
+    let launch = Launch { arguments: job.arguments.clone(), variables, early };
+    let channel = transport.start(launch).await?;
+    let (outgoing, wanted) = mpsc::unbounded_channel();
+    let (orders, orders_in) = mpsc::unbounded_channel();
+    let (end, ended) = watch::channel(None);
+    let (yielding, yielded) = oneshot::channel();
+    let queue = Arc::new(Queue::default());
+    for document in documents {
         // The receiver is here.
-        let _ = outgoing.send(first);
+        let _ = outgoing.send(document);
     }
     let Channel { stdin, stdout, stderr, ended: exit } = channel;
     tokio::spawn(write(stdin, wanted));

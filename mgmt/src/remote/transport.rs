@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use crate::remote::error::RemoteError;
 use crate::resource::BoxFuture;
@@ -12,9 +12,20 @@ use crate::sys::process::{Status, spawn_piped};
 
 /// A way to start the executable on a machine.
 pub trait Transport: Send + Sync + 'static {
-    /// Starts the executable with these arguments (the program's own name is not one) and with these variables, in
-    /// addition to those that it has there.
-    fn start(&self, argv: Vec<OsString>, vars: Vec<(OsString, OsString)>) -> BoxFuture<Result<Channel, RemoteError>>;
+    /// Starts the executable.
+    fn start(&self, launch: Launch) -> BoxFuture<Result<Channel, RemoteError>>;
+}
+
+/// How the executable is started.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Launch {
+    /// Its arguments; the program's own name is not one.
+    pub arguments: Vec<OsString>,
+    /// Variables, in addition to those that it has there.
+    pub variables: Vec<(String, OsString)>,
+    /// The beginning of its input.
+    pub early: Vec<u8>,
 }
 
 /// The streams of a process on another machine.
@@ -56,7 +67,7 @@ impl Local {
 }
 
 impl Transport for Local {
-    fn start(&self, argv: Vec<OsString>, vars: Vec<(OsString, OsString)>) -> BoxFuture<Result<Channel, RemoteError>> {
+    fn start(&self, launch: Launch) -> BoxFuture<Result<Channel, RemoteError>> {
         let program = self.program.clone();
         Box::pin(async move {
             let failed = |what: &str, error| RemoteError::Start(format!("{what} can't be started: {error}"));
@@ -64,9 +75,11 @@ impl Transport for Local {
                 Some(program) => program,
                 None => std::env::current_exe().map_err(|error| failed("this program", error))?,
             };
-            let piped = spawn_piped(&program, &argv, &vars);
-            let piped = piped.map_err(|error| failed(&program.display().to_string(), error))?;
+            let piped = spawn_piped(&program, &launch.arguments, &launch.variables);
+            let mut piped = piped.map_err(|error| failed(&program.display().to_string(), error))?;
             let ended = piped.end;
+            // If it has ended already, its output shows why.
+            let _ = piped.stdin.write_all(&launch.early).await;
             Ok(Channel {
                 stdin: Box::new(piped.stdin),
                 stdout: Box::new(piped.stdout),

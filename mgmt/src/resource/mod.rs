@@ -136,6 +136,7 @@ pub(crate) use seconds::seconds_schema;
 pub(crate) use seconds::{WITH_UNIT, with_units};
 #[cfg(feature = "ssh")]
 pub(crate) use secret::in_clear;
+pub(crate) use secret::is_in_clear;
 pub use secret::{Clearance, SECRET_PLACEHOLDER, Secret};
 pub use sema::Sema;
 pub use shipped::{MergedDirs, ShippedFiles};

@@ -2,6 +2,8 @@
 
 mod command_line;
 mod files;
+mod hostile;
 mod kit;
 mod plans;
+mod raw;
 mod runs;

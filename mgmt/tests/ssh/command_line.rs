@@ -49,7 +49,8 @@ fn there(host: &Host, name: &str) -> Option<String> {
 
 /// All that is in the file trees of a host, but the executable that is kept there.
 fn tree(host: &Host) -> String {
-    let script = "cd \"$1\" && find root home tmp var-tmp -path '*/.cache*' -prune -o -printf '%p %y %m %s %T@\\n' | sort";
+    let script =
+        "cd \"$1\" && find root home tmp var-tmp -path '*/.cache*' -prune -o -printf '%p %y %m %s %T@\\n' | sort";
     run(Command::new("sh").args(["-c", script, "sh"]).arg(&host.dir))
 }
 
@@ -110,7 +111,8 @@ async fn a_host_that_can_not_be_reached_costs_itself_only() {
         return;
     }
     let net = Net::new();
-    let (good, strange, away) = (net.host(Setup::default()), net.stranger(Setup::default()), net.host(Setup::default()));
+    let (good, strange, away) =
+        (net.host(Setup::default()), net.stranger(Setup::default()), net.host(Setup::default()));
     away.cut(true);
     let g = graph(&net, "hello");
     let words = ["remote", "run", "--yaml", &g, "root@h1", "root@h2", "root@h3", "--connect-timeout", "2"];

@@ -81,13 +81,23 @@ pub(crate) fn pack(config: &GraphConfig, kinds: &Kinds, terms: &Terms) -> Result
 fn travelling(config: &GraphConfig, kinds: &Kinds, secrets: bool) -> Result<GraphData, Problems> {
     let mut data = match secrets {
         #[cfg(feature = "ssh")]
-        true => crate::resource::in_clear(|| config.to_data()),
+        true => with_secrets(config),
         _ => config.to_data(),
     }?;
     // What does not travel is marked in it, and found by reading it as a host will.
     data.bind(kinds).and_then(|config| validate(&config))?;
     data.edges.retain(|edge| !edge.automatic);
     Ok(data)
+}
+
+/// The graph as data with its secrets, which from now on are in the memory of this process.
+#[cfg(feature = "ssh")]
+fn with_secrets(config: &GraphConfig) -> Result<GraphData, Problems> {
+    let (data, has_secrets) = crate::resource::in_clear(|| config.to_data());
+    if has_secrets && let Err(error) = crate::sys::dumps::forbid() {
+        tracing::warn!(target: "mgmt", "a core dump would hold the secrets of the graph: {error}");
+    }
+    data
 }
 
 /// The files of a graph alone, or all reasons why they can't travel. Blocks.

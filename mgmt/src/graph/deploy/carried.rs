@@ -346,7 +346,8 @@ fn moved_vertex(
         )
     })?;
     // What is read here is what was written here: secrets are no placeholders.
-    let mut data = in_clear(|| vertex.resource.to_data(wired)).map_err(|error| error.to_string())?;
+    let (data, _) = in_clear(|| vertex.resource.to_data(wired));
+    let mut data = data.map_err(|error| error.to_string())?;
     for (field, old, new) in fields {
         if !data.get_mut(*field).is_some_and(|value| replace(value, old, new)) {
             return Err(format!("`{field}` does not name {old}"));

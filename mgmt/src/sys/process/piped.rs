@@ -53,7 +53,7 @@ impl PipedEnd {
 ///
 /// # Errors
 /// The program can't be started.
-pub fn spawn_piped(program: &Path, args: &[OsString], vars: &[(OsString, OsString)]) -> io::Result<Piped> {
+pub fn spawn_piped(program: &Path, args: &[OsString], vars: &[(String, OsString)]) -> io::Result<Piped> {
     catch_ends_of_children();
     let mut std = StdCommand::new(program);
     std.args(args).envs(vars.iter().map(|(name, value)| (name, value))).process_group(0);
