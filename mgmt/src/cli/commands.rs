@@ -75,13 +75,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Remote { what } => remote(session, gapi, &what, &screen).await,
             Command::Capture(options) => capture(session, gapi, &options).await,
             Command::Ask(asking) => ask::execute(session, asking).await,
-            Command::Schema => {
-                let text = describe::schema(
-                    session,
-                    prepared(session, gapi).await.map(|prepared| Arc::clone(prepared.config())),
-                )?;
-                print_unless_interrupted(text, &mut Ladder::new()?).await.map(|()| ExitCode::SUCCESS)
-            }
+            Command::Schema => schema(session, gapi).await,
             Command::Setup { what: Setup::Svc(options) } if options.template => setup::template(session),
             Command::Setup { what: Setup::Svc(options) } => {
                 // A service with a wrong graph would fail at each start. The first deploy may come later.
@@ -219,6 +213,12 @@ async fn prepared(session: &Session, gapi: impl Gapi) -> Result<Prepared, Comman
         prepared = builder.check() => Ok(prepared?),
         signal = ladder.first() => Err(CommandError::Interrupted(signal)),
     }
+}
+
+async fn schema(session: &Session, gapi: impl Gapi) -> Result<ExitCode, CommandError> {
+    let prepared = prepared(session, gapi).await;
+    let text = describe::schema(session, prepared.map(|prepared| Arc::clone(prepared.config())))?;
+    print_unless_interrupted(text, &mut Ladder::new()?).await.map(|()| ExitCode::SUCCESS)
 }
 
 async fn check(

@@ -101,6 +101,8 @@ fn endpoint(file: &Path, options: &YamlOptions) -> Result<Endpoint, CommandError
     let Some(RemoteAddress { url, origin }) = read.remote else {
         return Err(CommandError::Other(format!("{}: the graph names no host", file.display())));
     };
+    // The scheme may be left out.
+    let url = url.map(|url| if url.contains("://") { url.clone() } else { format!("ssh://{url}") });
     let endpoint = Endpoint::with_password(url.declassify()).and_then(|endpoint| endpoint.or(USER, PORT));
     // The address may contain a password, so the error must not show it.
     let mut endpoint = endpoint.map_err(|error| match error {

@@ -210,8 +210,10 @@ fn wrong_options_are_refused_before_anything_starts() {
     desk.write("hosts.txt", "local:a\nroot@\n");
     assert!(with(&["--hosts", "hosts.txt"]).contains("hosts.txt:2: `root@` names no host"));
     assert!(with(&["--hosts", "none.txt"]).contains("none.txt"));
-    let canary = with(&["ssh://root:canary@web1"]);
-    assert!(canary.contains("password") && !canary.contains("canary"), "{canary}");
+    for address in ["ssh://root:canary@web1", "root:canary@web1", "x=root:canary@web1:22"] {
+        let error = with(&[address]);
+        assert!(!error.contains("canary") && error.contains("root:(secret)@web1"), "{error}");
+    }
     assert!(error(&["remote", "plan", "local:a"]).contains("no graph"));
     assert!(!desk.path("out").exists());
 }
@@ -230,8 +232,10 @@ fn old_files_name_their_hosts_and_show_no_password() {
     desk.write("wrong.yaml", &format!("remote: http://root:canary@h\n{}", desk.graph("x")));
     let wrong = error(&["run", "--remote", "wrong.yaml"]);
     assert!(wrong.contains("the scheme `http` is not known") && wrong.contains("wrong.yaml:1:"), "{wrong}");
-    desk.write("plain.yaml", &format!("remote: root:canary@h\n{}", desk.graph("x")));
-    assert!(error(&["run", "--remote", "plain.yaml"]).contains("names no host"));
+    // The scheme may be left out. The host does not exist, also where names of DNS are known.
+    desk.write("plain.yaml", &format!("remote: root:canary@no-such-host.invalid:22\n{}", desk.graph("x")));
+    let plain = error(&["run", "--remote", "plain.yaml", "-t", "0"]);
+    assert!(plain.contains("the password in `remote`") && plain.contains("ERROR no-such-host.invalid:"), "{plain}");
     for name in ["a", "b"] {
         desk.write(&format!("{name}.yaml"), &format!("remote: ssh://root:canary@h\n{}", desk.graph("x")));
     }

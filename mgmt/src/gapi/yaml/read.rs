@@ -20,8 +20,8 @@ pub struct YamlGraph {
     pub warnings: Vec<Problem>,
 }
 
-/// The host for which a graph is meant, as the key `remote` names it: `ssh://USER:PASSWORD@HOST:PORT`, of which only the
-/// host is required. It is a secret, since it may contain a password.
+/// The host for which a graph is meant, as the key `remote` names it: `ssh://USER:PASSWORD@HOST:PORT`, of which only
+/// the host is required. It is a secret, since it may contain a password.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RemoteAddress {

@@ -85,9 +85,9 @@ impl Fleet {
         self
     }
 
-    /// Whether the files of this machine travel that the graph reads which the executable makes there by itself. They are
-    /// found by making it here too, for each host, by a process of its own ([`Host::pack`](crate::remote::Host::pack)).
-    /// Default: they do not.
+    /// Whether the files of this machine travel that the graph reads which the executable makes there by itself. They
+    /// are found by making it here too, for each host, by a process of its own
+    /// ([`Host::pack`](crate::remote::Host::pack)). Default: they do not.
     pub fn with_files(mut self, with_files: bool) -> Fleet {
         self.packing = if with_files { Packing::local() } else { Packing::default() };
         self
