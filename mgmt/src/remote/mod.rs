@@ -15,6 +15,7 @@ mod receiving;
 mod run;
 mod session;
 mod ssh;
+mod streams;
 mod transport;
 
 pub use crate::sys::ssh::{
