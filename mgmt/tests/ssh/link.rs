@@ -66,7 +66,7 @@ async fn a_program_is_copied_once_and_runs_with_its_words_variables_and_input() 
     expected.extend_from_slice(b"\xff\xfe\0a 'b' \n c\x000022\0input\n\0\xff");
     assert_eq!(ended, Ended { stdout: expected, stderr: "err\n".to_owned(), status: Status::Exit(7) });
     // It is in the user's own directory, for that user alone.
-    let file = format!("/home/ann/.cache/mgmt/executables/{}/dash", shell.sha256());
+    let file = format!("/home/ann/.cache/mgmt/executables/{}/sh", shell.sha256());
     assert_eq!(host.sh(&format!("stat -c '%U %a' {file} /home/ann/.cache/mgmt/executables")), "ann 700\nann 700");
     let made = host.sh(&format!("stat -c %i {file}"));
     link.close().await;
