@@ -168,6 +168,11 @@ impl Net {
         write(&self.dir.join("known_hosts"), &list, 0o600);
     }
 
+    /// How many hosts there are.
+    pub(crate) fn count(&self) -> usize {
+        self.hosts.get()
+    }
+
     /// Where files of the test can be: nothing else uses it.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
@@ -378,5 +383,16 @@ impl Agent {
         let line = BufReader::new(out).lines().next().unwrap().unwrap();
         assert!(line.contains("SSH_AUTH_SOCK"), "{line}");
         Agent { socket, _process: process }
+    }
+
+    /// Locks it, or unlocks it.
+    pub(crate) fn lock(&self, is_locked: bool) {
+        // ssh-add asks a program for the password where it has no terminal.
+        let mut command = Command::new("ssh-add");
+        command.arg(if is_locked { "-x" } else { "-X" }).stdin(Stdio::null());
+        let asker = self.socket.with_extension("sh");
+        write(&asker, "#!/bin/sh\necho secret\n", 0o700);
+        command.env("SSH_AUTH_SOCK", &self.socket).env("SSH_ASKPASS", asker).env("SSH_ASKPASS_REQUIRE", "force");
+        run(&mut command);
     }
 }

@@ -17,14 +17,19 @@ async fn program(path: &str) -> Executable {
 
 /// What a run has printed, and how it has ended.
 #[derive(Debug, PartialEq, Eq)]
-struct Ended {
-    stdout: Vec<u8>,
-    stderr: String,
-    status: Status,
+pub(crate) struct Ended {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+    pub(crate) status: Status,
 }
 
 /// Runs the executable there with these words, with this input.
-async fn run(link: &Link, words: &[OsString], vars: &[(String, OsString)], input: &[u8]) -> Result<Ended, LinkError> {
+pub(crate) async fn run(
+    link: &Link,
+    words: &[OsString],
+    vars: &[(String, OsString)],
+    input: &[u8],
+) -> Result<Ended, LinkError> {
     let mut running = link.start(words, vars, &input[..input.len() / 2]).await?;
     let mut stdin = running.stdin.take().unwrap();
     let rest = input[input.len() / 2..].to_vec();
@@ -36,7 +41,7 @@ async fn run(link: &Link, words: &[OsString], vars: &[(String, OsString)], input
     Ok(Ended { stdout, stderr, status: running.ended().await? })
 }
 
-fn text(words: &[&str]) -> Vec<OsString> {
+pub(crate) fn text(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 

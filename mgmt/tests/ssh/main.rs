@@ -1,4 +1,6 @@
 //! Other machines through ssh, on real sshd hosts in network namespaces. Needs root, OpenSSH and sudo.
 
+mod errors;
 mod hosts;
 mod link;
+mod logins;

@@ -1,6 +1,4 @@
 # What this machine is, and where the executable SHA/NAME of SIZE_KB kilobytes is or can be.
-# A login may have printed the beginning of a line.
-printf '\n'
 say hello "$(id -u)" "$(id -un 2>/dev/null)"
 say system "$(uname -s)"
 say machine "$(uname -m)"
