@@ -4,3 +4,4 @@ mod errors;
 mod hosts;
 mod link;
 mod logins;
+mod places;

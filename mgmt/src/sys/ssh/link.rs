@@ -16,7 +16,7 @@ use super::executable::{Executable, hex};
 use super::hints::hints;
 use super::keeper::{Keeper, Kept};
 use super::options::SshOptions;
-use super::place::There;
+use super::place::{Place, There};
 use super::run::Running;
 use super::session::{Heard, Session, here};
 use super::sudo::{Elevation, MayAsk, enter, open_as};
@@ -52,7 +52,7 @@ pub(super) struct Inner {
     /// The arguments of every further call of ssh.
     pub(super) call: Command,
     /// Where the executable is there, once it is.
-    pub(super) place: tokio::sync::Mutex<Option<String>>,
+    pub(super) place: tokio::sync::Mutex<Option<Place>>,
 }
 
 impl Link {

@@ -80,24 +80,24 @@ impl Inner {
     /// The directory there that has the executable, which is copied if it is not there, or if it must be.
     pub(super) async fn placed(&self, again: bool) -> Result<String, LinkProblem> {
         let mut known = self.place.lock().await;
-        if let (Some(dir), false) = (&*known, again) {
-            return Ok(dir.clone());
+        if let (Some(place), false) = (&*known, again) {
+            return Ok(place.dir.clone());
         }
         let found = self.there.place.clone();
-        if let (Some(Place { dir, has: true, .. }), false) = (&found, again) {
-            return Ok(known.insert(dir.clone()).clone());
+        if let (Some(place @ Place { has: true, .. }), false) = (&found, again) {
+            return Ok(known.insert(place.clone()).dir.clone());
         }
         let mut refused = self.there.refused.clone();
-        let mut place = match (&*known, self.options.caching) {
-            (Some(dir), _) => Some(Place { number: 0, dir: dir.clone(), has: false }),
-            (None, true) => found,
-            (None, false) => self.temporary(found.as_ref(), &mut refused).await?,
+        let mut place = match (known.take(), self.options.caching) {
+            (Some(place), _) => Some(place),
+            (None, true) if found.is_some() => found,
+            (None, _) => self.temporary(found.as_ref(), &mut refused).await?,
         };
         let mut is_second = false;
         loop {
             let Some(at) = place else { return Err(LinkProblem::NoPlace(refused)) };
             match self.copy_to(&at.dir).await? {
-                Copied::Yes => return Ok(known.insert(at.dir).clone()),
+                Copied::Yes => return Ok(known.insert(at).dir.clone()),
                 Copied::Damaged if !is_second => {
                     is_second = true;
                     place = Some(at);
