@@ -14,7 +14,7 @@ use super::endpoint::Endpoint;
 use super::error::{LinkError, LinkProblem};
 use super::executable::{Executable, hex};
 use super::hints::hints;
-use super::keeper::{Keeper, Kept};
+use super::keeper::{Keeper, Kept, LEASE};
 use super::options::SshOptions;
 use super::place::{Place, There};
 use super::run::Running;
@@ -164,6 +164,7 @@ fn probe(nonce: &str, options: &SshOptions, executable: &Executable) -> Script {
         .set("mgmt_name", executable.name())
         .set("SIZE_KB", kilobytes.to_string())
         .set("INTERPRETER", executable.needs().interpreter.as_deref().unwrap_or_default())
+        .set("LEASE", LEASE.as_secs().to_string())
         .set("CACHING", if options.caching { "1" } else { "" })
         .text(PROBE)
 }

@@ -22,6 +22,9 @@ const TEMPORARY: &str = include_str!("scripts/temporary.sh");
 const TEMPORARY_PLACES: [&str; 3] = ["/var/tmp", "/tmp", "/dev/shm"];
 /// The slowest machine computes the SHA-256 of so many bytes in a second.
 const DIGEST_BYTES: u64 = 4 << 20;
+/// How long a copy may take: this, and a second for each so many bytes.
+const COPY_SECONDS: u64 = 30;
+const COPY_BYTES: u64 = 64 << 10;
 /// How long the loss of the connection may take to be known after the end of a call.
 const LOSS_WAIT: Duration = Duration::from_secs(1);
 
@@ -150,7 +153,9 @@ impl Inner {
         let (mut session, nonce) = self.session().await?;
         let is_packed = self.there.has_gzip;
         let unpack = if is_packed { "gzip -dc" } else { "cat" };
-        session.send(&self.script(&nonce, dir).set("UNPACK", unpack).text(COPY).line()).await;
+        let limit = COPY_SECONDS + self.executable.bytes() / COPY_BYTES;
+        let script = self.script(&nonce, dir).set("UNPACK", unpack).set("LIMIT", limit.to_string());
+        session.send(&script.text(COPY).line()).await;
         let Some(stdin) = session.take_stdin() else { return Err(self.why(&mut session).await) };
         let read = |error: std::io::Error| LinkProblem::Executable {
             path: self.executable.path().display().to_string(),
