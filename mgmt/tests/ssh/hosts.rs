@@ -292,6 +292,9 @@ impl Host {
     /// Nothing reaches the host any more, or it does again.
     pub(crate) fn cut(&self, is_cut: bool) {
         here(&format!("ip link set v{} {}", self.number, if is_cut { "down" } else { "up" }));
+        if !is_cut {
+            self.wait();
+        }
     }
 
     /// From now on each packet to and from it comes later by this time, until what is returned is dropped.
