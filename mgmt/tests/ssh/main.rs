@@ -1,4 +1,8 @@
 //! Other machines through ssh, on real sshd hosts in network namespaces. Needs root, OpenSSH and sudo.
 
+mod errors;
+mod faults;
 mod hosts;
 mod link;
+mod logins;
+mod places;
