@@ -16,10 +16,11 @@ use crate::remote::far_link::{Closed, Inbound, Inbox, Outbox};
 use crate::remote::far_run::FarRun;
 use crate::remote::job::PRIVATE;
 use crate::remote::message::{
-    Begin, End, Hello, HowEnded, JobSettings, MARK, Part, Task, ToFar, ToNear, VARIABLE, VERSION, plan_parts,
+    Begin, End, Hello, HowEnded, JobSettings, MARK, Part, SILENCE_MAX, Task, ToFar, ToNear, VERSION, plan_parts,
 };
 use crate::remote::receiving::Receiving;
 use crate::runtime::{Builder, Engine, EngineError};
+use crate::sys::process::FAR_END_VARIABLE;
 use crate::sys::task::blocking;
 use crate::sys::users::is_root;
 use crate::sys::{facts, stdio};
@@ -28,6 +29,8 @@ use crate::sys::{facts, stdio};
 const FAILED: u8 = 1;
 /// That of a plan with changes.
 const PENDING: u8 = 2;
+/// How long the last message may take if no near end is there.
+const LOST_WORDS: Duration = Duration::from_millis(200);
 /// How long the near end may take to begin.
 const BEGIN_MAX: Duration = Duration::from_secs(30);
 
@@ -42,7 +45,7 @@ pub struct FarEnd {
 /// it prints anything. Programs that are made with [`mgmt::main`](crate::main()) do so by themselves, in the command
 /// `remote`.
 pub fn far_end() -> Option<FarEnd> {
-    let nonce = std::env::var(VARIABLE).ok().filter(|nonce| !nonce.is_empty())?;
+    let nonce = std::env::var(FAR_END_VARIABLE).ok().filter(|nonce| !nonce.is_empty())?;
     Some(FarEnd { nonce, kinds: builtin_kinds() })
 }
 
@@ -116,8 +119,13 @@ impl FarEnd {
             Err(failed) => failed.end(&out).await,
         };
         let code = end.code;
-        let _ = out.send(&ToNear::End(end)).await;
-        out.flush().await;
+        let last = async {
+            let _ = out.send(&ToNear::End(end)).await;
+            out.flush().await;
+        };
+        // Without a near end, what is not written at once never will be.
+        let limit = if inbox.is_lost() { LOST_WORDS } else { SILENCE_MAX };
+        let _ = timeout(limit, last).await;
         code
     }
 

@@ -28,15 +28,27 @@ pub(super) struct Inbox {
     cutter: Cutter,
     /// When something came last.
     heard: Instant,
+    is_lost: bool,
 }
 
 impl Inbox {
     pub(super) fn new(parts: mpsc::Receiver<io::Result<Vec<u8>>>) -> Inbox {
-        Inbox { parts, cutter: Cutter::default(), heard: Instant::now() }
+        Inbox { parts, cutter: Cutter::default(), heard: Instant::now(), is_lost: false }
+    }
+
+    /// Whether the near end is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// The next message. Cancel safe.
     pub(super) async fn next(&mut self) -> Inbound {
+        let next = self.any().await;
+        self.is_lost |= matches!(next, Inbound::Lost(_));
+        next
+    }
+
+    async fn any(&mut self) -> Inbound {
         loop {
             while let Some(found) = self.cutter.next() {
                 let Found::Line(line) = found else {

@@ -16,7 +16,7 @@ use crate::remote::far_link::{Inbound, Inbox, Outbox};
 use crate::remote::lines::LINE_BYTES_MAX;
 use crate::remote::message::{End, HowEnded, Sent, ToFar, ToNear, line};
 use crate::remote::receiving::{Receiving, Step};
-use crate::runtime::{Builder, Engine, Event, EventKind, Events};
+use crate::runtime::{Builder, Engine, Event, EventKind, Events, Status};
 
 /// The exit codes of a run, as of one on this machine.
 const FAILED: u8 = 1;
@@ -56,6 +56,8 @@ pub(super) struct FarRun {
     /// Lines that wait for room.
     pending: Vec<u8>,
     missed: u64,
+    /// The reason for which the last graph was refused.
+    rejected: Option<String>,
     is_moving: bool,
     stage: Stage,
     /// When the next stage begins by itself.
@@ -106,6 +108,7 @@ impl FarRun {
             acceptance,
             pending: Vec::new(),
             missed: 0,
+            rejected: None,
             is_moving: true,
             stage: Stage::Runs,
             hurry: None,
@@ -217,7 +220,14 @@ impl FarRun {
                     }
                 },
                 step = self.receiving.next() => self.step(step).await,
-                Some(is_accepted) = self.acceptance.recv() => self.accepted(is_accepted),
+                Some(is_accepted) = self.acceptance.recv() => {
+                    // The reason of a refusal is an event.
+                    while let Some(event) = events.try_next() {
+                        self.event(&event);
+                        self.react(engine, &event.kind).await;
+                    }
+                    self.accepted(is_accepted);
+                }
                 _ = look.tick(), if self.is_moving && self.pending.is_empty() => {
                     if let Ok(progress) = engine.progress().await {
                         self.is_moving = progress.running > 0;
@@ -274,7 +284,7 @@ impl FarRun {
             ToFar::Stop(_) => self.stop(engine, Stage::Abandons, HowEnded::Stopped, 0),
             ToFar::Status => {
                 if let Ok(status) = engine.status().await {
-                    self.say(&ToNear::Status(Box::new(status)));
+                    self.say(&ToNear::Status(Box::new(fitting(status))));
                 }
             }
             ToFar::Reload => {
@@ -322,10 +332,14 @@ impl FarRun {
 
     fn accepted(&mut self, is_accepted: bool) {
         self.tell_warnings();
-        let Some(number) = self.handed.pop_front() else { return };
+        let Some(number) = self.handed.pop_front() else {
+            // The files that the executable's own graphs read.
+            return self.receiving.accepted(1, is_accepted);
+        };
         self.receiving.accepted(number, is_accepted);
-        // The problems of one that is refused are an event.
-        let refused = (!is_accepted).then(|| vec![Note::new("the graph is refused there")]);
+        let why = self.rejected.take();
+        let why = || why.unwrap_or_else(|| "the graph is refused there".to_owned());
+        let refused = (!is_accepted).then(|| vec![Note::new(why())]);
         self.say(&ToNear::Graph { number, refused });
     }
 
@@ -366,8 +380,10 @@ impl FarRun {
 
     /// Whether the event ends the run.
     async fn react(&mut self, engine: &Engine, event: &EventKind) {
-        if let EventKind::Exit { code, .. } = event {
-            return self.stop(engine, Stage::Drains, HowEnded::Exit, *code);
+        match event {
+            EventKind::Exit { code, .. } => return self.stop(engine, Stage::Drains, HowEnded::Exit, *code),
+            EventKind::Rejected { problems } => self.rejected = Some(problems.clone()),
+            _ => {}
         }
         if self.converged_timeout.is_none() || self.stays || self.stage > Stage::Runs {
             return;
@@ -381,13 +397,30 @@ impl FarRun {
             EventKind::Hopeless => {
                 let Ok(status) = engine.status().await else { return };
                 if status.hopeless {
-                    self.say(&ToNear::Status(Box::new(status)));
+                    self.say(&ToNear::Hopeless(Box::new(fitting(status))));
                     self.stop(engine, Stage::Drains, HowEnded::Hopeless, FAILED);
                 }
             }
             _ => {}
         }
     }
+}
+
+/// The status in a form that fits into a line: first its diffs are left out, then what follows the first resources.
+fn fitting(mut status: Status) -> Status {
+    let is_too_long =
+        |status: &Status| line(&status).is_ok_and(|line| line.len() > LINE_BYTES_MAX - LINE_BYTES_MAX / 16);
+    if is_too_long(&status) {
+        for change in status.notable.iter_mut().flat_map(|resource| &mut resource.changes) {
+            change.diff = None;
+        }
+    }
+    while is_too_long(&status) && !(status.notable.is_empty() && status.owed.is_empty() && status.running.is_empty()) {
+        status.notable.truncate(status.notable.len() / 2);
+        status.owed.truncate(status.owed.len() / 2);
+        status.running.truncate(status.running.len() / 2);
+    }
+    status
 }
 
 /// The exit code of a run that ends by itself.

@@ -17,8 +17,6 @@ use crate::runtime::{Event, Progress, Status};
 
 /// The version of the protocol. Both ends must have the same.
 pub(super) const VERSION: u32 = 1;
-/// The variable that makes an executable the far end; its value is repeated in the line with which the far end begins.
-pub(super) const VARIABLE: &str = "MGMT_FAR_END";
 /// How often each end gives a sign of life, and how long the other one waits for it.
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(2);
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -71,6 +69,8 @@ pub(super) enum ToNear {
     Missed(u64),
     Progress(Progress),
     Status(Box<Status>),
+    /// The state in which the run ends, because its graph can't converge.
+    Hopeless(Box<Status>),
     /// Whether the graph with this number is in force; and if not, why.
     Graph {
         number: u64,

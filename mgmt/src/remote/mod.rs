@@ -17,6 +17,7 @@ mod receiving;
 mod run;
 mod session;
 mod ssh;
+mod streams;
 mod transport;
 
 pub use crate::sys::ssh::{

@@ -10,6 +10,9 @@ use crate::remote::run::Report;
 /// The most reports that wait, as for a reader of [`Events`](crate::runtime::Events).
 const REPORTS_MAX: usize = 16_384;
 
+/// The most bytes of reports that wait, as lines: what is far from any engine, and costs a hostile machine more than us.
+const BYTES_MAX: usize = 16 << 20;
+
 /// Reports that wait for one reader.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -19,7 +22,9 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    reports: VecDeque<Report>,
+    /// Each with the bytes of its line.
+    reports: VecDeque<(Report, usize)>,
+    bytes: usize,
     missed: u64,
     is_over: bool,
 }
@@ -29,16 +34,20 @@ impl Queue {
         act(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn push(&self, report: Report) {
+    /// Adds a report, which has come as this many bytes.
+    pub(super) fn push(&self, report: Report, bytes: usize) {
         self.with(|waiting| {
             // What is only of the moment is replaced.
-            if let (Report::Progress(_), Some(last @ Report::Progress(_))) = (&report, waiting.reports.back_mut()) {
+            if let (Report::Progress(_), Some((last @ Report::Progress(_), _))) = (&report, waiting.reports.back_mut())
+            {
                 *last = report;
                 return;
             }
-            waiting.reports.push_back(report);
-            if waiting.reports.len() > REPORTS_MAX {
-                waiting.reports.pop_front();
+            waiting.reports.push_back((report, bytes));
+            waiting.bytes += bytes;
+            while waiting.reports.len() > REPORTS_MAX || waiting.bytes > BYTES_MAX && waiting.reports.len() > 1 {
+                let dropped = waiting.reports.pop_front();
+                waiting.bytes -= dropped.map_or(0, |(_, bytes)| bytes);
                 waiting.missed += 1;
             }
         });
@@ -55,7 +64,13 @@ impl Queue {
     pub(super) async fn next(&self) -> Option<Report> {
         loop {
             let taken = self.with(|waiting| match std::mem::take(&mut waiting.missed) {
-                0 => waiting.reports.pop_front().map_or(waiting.is_over.then_some(None), |report| Some(Some(report))),
+                0 => match waiting.reports.pop_front() {
+                    Some((report, bytes)) => {
+                        waiting.bytes -= bytes;
+                        Some(Some(report))
+                    }
+                    None => waiting.is_over.then_some(None),
+                },
                 missed => Some(Some(Report::Missed(missed))),
             });
             if let Some(next) = taken {
@@ -74,7 +89,7 @@ mod tests {
     async fn a_slow_reader_misses_the_oldest_and_learns_how_many() {
         let queue = Queue::default();
         for n in 0..REPORTS_MAX + 3 {
-            queue.push(Report::Log(n.to_string()));
+            queue.push(Report::Log(n.to_string()), 1);
         }
         queue.end();
         assert_eq!(queue.next().await, Some(Report::Missed(3)));
@@ -83,5 +98,19 @@ mod tests {
         }
         assert_eq!(queue.next().await, None);
         assert_eq!(queue.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn large_reports_are_bounded_by_their_bytes() {
+        let queue = Queue::default();
+        for n in 0..100 {
+            queue.push(Report::Log(n.to_string()), 1 << 20);
+        }
+        assert_eq!(queue.next().await, Some(Report::Missed(84)));
+        assert_eq!(queue.next().await, Some(Report::Log("84".to_owned())));
+        // One that is larger than all of that is not lost.
+        queue.push(Report::Log("large".to_owned()), 2 * BYTES_MAX);
+        assert_eq!(queue.next().await, Some(Report::Missed(15)));
+        assert_eq!(queue.next().await, Some(Report::Log("large".to_owned())));
     }
 }

@@ -139,7 +139,7 @@ impl Receiving {
 
     /// What becomes of the graph that is on its way. Cancel safe; never returns if there is nothing to do for it.
     pub(super) async fn next(&mut self) -> Step {
-        {
+        loop {
             let Some(coming) = &mut self.coming else { return std::future::pending().await };
             let Some(work) = &mut coming.work else { return std::future::pending().await };
             let worked = work.await;
@@ -148,8 +148,14 @@ impl Receiving {
             match worked {
                 Ok(Worked::Lacking(wanted, contents)) => {
                     coming.contents.extend(contents);
-                    coming.wanted.clone_from(&wanted);
-                    return Step::Want(wanted);
+                    coming.wanted = wanted;
+                    // Some may have come meanwhile, for the graph before.
+                    let missing = coming.wanted.iter().copied().filter(|id| !coming.contents.contains_key(id));
+                    let missing: Vec<ContentId> = missing.collect();
+                    if !missing.is_empty() {
+                        return Step::Want(missing);
+                    }
+                    self.work();
                 }
                 Ok(Worked::Ready(arrived)) => {
                     self.coming = None;

@@ -10,7 +10,8 @@ use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::Parcel;
 use crate::remote::message::{Hello, ToFar};
 use crate::remote::queue::Queue;
-use crate::remote::session::{Order, Outgoing};
+use crate::remote::session::Order;
+use crate::remote::streams::Outgoing;
 use crate::runtime::{Event, Progress, Status};
 
 /// What a run on another machine reports.
@@ -27,6 +28,8 @@ pub enum Report {
     Missed(u64),
     /// How far the engine there has got; while something runs, about every 0.2 s.
     Progress(Progress),
+    /// The state in which the run ends, because its graph can't converge. Large parts of it may be left out.
+    Hopeless(Box<Status>),
     /// A line that the process there, or what starts it, has printed. It may contain anything.
     Log(String),
     /// A warning about the graph, or about the connection.

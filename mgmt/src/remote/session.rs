@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 
 use crate::gapi::Packed;
 use crate::graph::{Carried, ContentId, ContentRef, DEPLOY_BYTES_MAX};
@@ -15,20 +15,19 @@ use crate::plan::Plan;
 use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
 use crate::remote::lines::{Cutter, Found, foreign};
-use crate::remote::message::{
-    ALIVE_EVERY, Arriving, Begin, End, MARK, Part, SILENCE_MAX, Sent, Task, ToFar, ToNear, VARIABLE, VERSION, line,
-};
+use crate::remote::message::{Arriving, Begin, End, MARK, SILENCE_MAX, Sent, Task, ToFar, ToNear, VERSION, line};
 use crate::remote::queue::Queue;
 use crate::remote::run::{Ended, HowEnded, Report, Run};
+use crate::remote::streams::{Outgoing, READ_BYTES, log, write};
 use crate::remote::transport::{Channel, Launch, Transport};
 use crate::resource::BoxFuture;
 use crate::runtime::Status;
+use crate::sys::process::FAR_END_VARIABLE;
 use crate::sys::rng;
 
 /// How long the process there may take until it answers: the user may have to type a password for `sudo`.
 const START_MAX: Duration = Duration::from_secs(60);
-/// How many bytes are read at once, and how many may come before the process there answers.
-const READ_BYTES: usize = 1 << 16;
+/// How many bytes may come before the process there answers.
 const NOISE_BYTES_MAX: usize = 1 << 20;
 /// How many lines of foreign output an error contains.
 const PRINTED_MAX: usize = 10;
@@ -36,15 +35,9 @@ const PRINTED_MAX: usize = 10;
 const EXIT_MAX: Duration = Duration::from_secs(5);
 /// The most bytes of the files of a graph.
 const PACKED_BYTES_MAX: u64 = 2 * DEPLOY_BYTES_MAX;
-/// The most bytes of a plan, and the most problems of a graph.
+/// The most bytes of a plan, and of the problems of a graph.
 const PLAN_BYTES_MAX: u64 = 256 << 20;
-const PROBLEMS_MAX: usize = 1000;
-
-/// What goes out.
-pub(super) enum Outgoing {
-    Message(ToFar),
-    Content(ContentRef, Arc<[u8]>),
-}
+const PROBLEM_BYTES_MAX: usize = 4 << 20;
 
 /// What the program wants of the run.
 pub(super) enum Order {
@@ -80,7 +73,7 @@ pub(super) async fn open(
     let begin = Begin { version: VERSION, task: task.clone(), settings: job.settings.clone(), graph };
     let early = line(&ToFar::Begin(Box::new(begin)))
         .map_err(|error| RemoteError::Start(format!("the settings have no form as data: {error}")))?;
-    let mut variables = vec![(VARIABLE.to_owned(), nonce.as_str().into())];
+    let mut variables = vec![(FAR_END_VARIABLE.to_owned(), nonce.as_str().into())];
     variables.extend(job.vars.iter().cloned());
     let launch = Launch { arguments: job.arguments.clone(), variables, early };
     let channel = transport.start(launch).await?;
@@ -105,6 +98,7 @@ pub(super) async fn open(
         swaps: BTreeMap::new(),
         asked: VecDeque::new(),
         problems: Vec::new(),
+        problem_bytes: 0,
         arriving: Arriving::default(),
         task: task.clone(),
         packed: BTreeMap::new(),
@@ -119,62 +113,6 @@ pub(super) async fn open(
         let _ = end.send(Some(outcome));
     });
     Ok((Run { orders, queue, ended }, yielded))
-}
-
-/// Writes until there is no more to write or no way to write it. Whatever is written is a sign of life.
-async fn write(mut stdin: Box<dyn AsyncWrite + Send + Unpin>, mut wanted: mpsc::UnboundedReceiver<Outgoing>) {
-    let mut alive = interval(ALIVE_EVERY);
-    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let next = tokio::select! {
-            next = wanted.recv() => match next {
-                Some(next) => next,
-                None => return,
-            },
-            _ = alive.tick() => Outgoing::Message(ToFar::Alive),
-        };
-        let written = match next {
-            Outgoing::Message(message) => put(&mut stdin, &message).await,
-            Outgoing::Content(of, bytes) => {
-                let mut written = Ok(());
-                for part in Part::all(of, &bytes) {
-                    written = put(&mut stdin, &ToFar::Part(part)).await;
-                    if written.is_err() {
-                        break;
-                    }
-                }
-                written
-            }
-        };
-        // The reading side finds out what has happened.
-        if written.is_err() {
-            return;
-        }
-    }
-}
-
-async fn put(stdin: &mut (impl AsyncWrite + Unpin), message: &ToFar) -> std::io::Result<()> {
-    stdin.write_all(&line(message)?).await?;
-    stdin.flush().await
-}
-
-/// Reports the lines of standard error.
-async fn log(mut stderr: Box<dyn AsyncRead + Send + Unpin>, queue: Arc<Queue>) {
-    let (mut cutter, mut part) = (Cutter::default(), vec![0; READ_BYTES]);
-    loop {
-        let count = stderr.read(&mut part).await.unwrap_or(0);
-        cutter.push(if count == 0 { b"\n" } else { &part[..count] });
-        while let Some(found) = cutter.next() {
-            match found {
-                Found::Line(line) if line.is_empty() => {}
-                Found::Line(line) => queue.push(Report::Log(foreign(&line))),
-                Found::TooLong(bytes) => queue.push(Report::Log(format!("(a line of {bytes} bytes is left out)"))),
-            }
-        }
-        if count == 0 {
-            return;
-        }
-    }
 }
 
 /// What a task has made.
@@ -197,6 +135,7 @@ struct Near {
     swaps: BTreeMap<u64, oneshot::Sender<Result<(), RemoteError>>>,
     asked: VecDeque<oneshot::Sender<Status>>,
     problems: Vec<Note>,
+    problem_bytes: usize,
     arriving: Arriving,
     task: Task,
     /// The contents that were packed.
@@ -224,7 +163,7 @@ impl Near {
             if self.printed.len() > PRINTED_MAX {
                 self.printed.pop_front();
             }
-            self.queue.push(Report::Log(text));
+            self.queue.push(Report::Log(text), bytes.len());
         }
     }
 
@@ -257,7 +196,7 @@ impl Near {
                 match found {
                     Found::TooLong(bytes) => {
                         let why = format!("a report of {bytes} bytes came, which is too long: it is left out");
-                        self.queue.push(Report::Warning(Note::new(why)));
+                        self.queue.push(Report::Warning(Note::new(why)), 0);
                     }
                     Found::Line(line) => {
                         if let Some(end) = self.take(&line)? {
@@ -355,15 +294,20 @@ impl Near {
             self.foreign(line);
             return Ok(None);
         };
+        let report = |report| self.queue.push(report, line.len());
         match message {
             ToNear::Alive => {}
-            ToNear::Hello(hello) => self.queue.push(Report::Hello(hello)),
-            ToNear::Begun => self.queue.push(Report::Started),
-            ToNear::Event(event) => self.queue.push(Report::Event(event)),
-            ToNear::Missed(count) => self.queue.push(Report::Missed(count)),
-            ToNear::Progress(progress) => self.queue.push(Report::Progress(progress)),
-            ToNear::Warning(note) => self.queue.push(Report::Warning(note)),
-            ToNear::Problem(note) if self.problems.len() < PROBLEMS_MAX => self.problems.push(note),
+            ToNear::Hello(hello) => report(Report::Hello(hello)),
+            ToNear::Begun => report(Report::Started),
+            ToNear::Event(event) => report(Report::Event(event)),
+            ToNear::Missed(count) => report(Report::Missed(count)),
+            ToNear::Progress(progress) => report(Report::Progress(progress)),
+            ToNear::Warning(note) => report(Report::Warning(note)),
+            ToNear::Hopeless(status) => report(Report::Hopeless(status)),
+            ToNear::Problem(note) if self.problem_bytes < PROBLEM_BYTES_MAX => {
+                self.problem_bytes += line.len();
+                self.problems.push(note);
+            }
             ToNear::Problem(_) => {}
             ToNear::Status(status) => {
                 if let Some(reply) = self.asked.pop_front() {

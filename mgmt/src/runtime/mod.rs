@@ -47,6 +47,8 @@ mod prefix;
 mod prepare;
 mod publish;
 mod reach;
+#[cfg(test)]
+mod read_back;
 mod running;
 mod seats;
 mod settings;

@@ -5,5 +5,6 @@ mod files;
 mod hostile;
 mod kit;
 mod plans;
+mod program;
 mod raw;
 mod runs;

@@ -47,10 +47,11 @@ fn there(host: &Host, name: &str) -> Option<String> {
     std::fs::read_to_string(host.dir.join("tmp").join(name)).ok()
 }
 
-/// All that is in the file trees of a host, but the executable that is kept there.
+/// All that is in the file trees of a host, but the executable that is kept there. A directory changes its time when a
+/// temporary one is made in it and removed: that of the files that travel with a plan.
 fn tree(host: &Host) -> String {
-    let script =
-        "cd \"$1\" && find root home tmp var-tmp -path '*/.cache*' -prune -o -printf '%p %y %m %s %T@\\n' | sort";
+    let script = "cd \"$1\" && find root home tmp var-tmp -path '*/.cache*' -prune -o \
+                  -type d -printf '%p d %m\\n' -o -printf '%p %y %m %s %T@\\n' | sort";
     run(Command::new("sh").args(["-c", script, "sh"]).arg(&host.dir))
 }
 

@@ -19,6 +19,8 @@ const INSIDE: &str = "MGMT_TEST_INSIDE";
 const KIT: &str = "/mnt/kit";
 /// The address of the test.
 const TEST: &str = "10.78.0.1";
+/// Carries packets with a delay.
+const DELAY: &str = include_str!("../etcd/faults/delay.py");
 /// The password of all accounts of a host, and its hash.
 pub(crate) const PASSWORD: &str = "swordfish";
 const HASH: &str = "$6$mgmttest$Xd42z.C.6rP7B5NJ3WNimLi7Z3CMmUAnDMP7zEE.GNVc2OgBzuOXJkBhEcVMTah.S8xR7/eqspgiY8DDr6NtI0";
@@ -34,6 +36,9 @@ pub(crate) fn inside(module: &str, name: &str) -> bool {
         .arg(env::current_exe().expect("the path of the tests"))
         .args(["--exact", &name, "--include-ignored", "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")
+        // A file system of the test alone is there: see `Net::new`.
+        .env("TMPDIR", "/run")
+        .env_remove("XDG_RUNTIME_DIR")
         .env_remove("SSH_AUTH_SOCK")
         .output()
         .expect("the program unshare");
@@ -44,7 +49,7 @@ pub(crate) fn inside(module: &str, name: &str) -> bool {
 }
 
 /// A process that is killed at the end.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -168,6 +173,11 @@ impl Net {
         write(&self.dir.join("known_hosts"), &list, 0o600);
     }
 
+    /// How many hosts there are.
+    pub(crate) fn count(&self) -> usize {
+        self.hosts.get()
+    }
+
     /// Where files of the test can be: nothing else uses it.
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
@@ -282,13 +292,27 @@ impl Host {
     /// Nothing reaches the host any more, or it does again.
     pub(crate) fn cut(&self, is_cut: bool) {
         here(&format!("ip link set v{} {}", self.number, if is_cut { "down" } else { "up" }));
+        if !is_cut {
+            self.wait();
+        }
     }
 
-    /// Makes its link slow: a delay, and a rate in bits.
-    pub(crate) fn slow(&self, delay: &str, rate: &str) {
-        here(&format!("tc qdisc add dev v{} root netem delay {delay} rate {rate}", self.number));
-        let line = format!("-n h{} qdisc add dev eth0 root netem delay {delay} rate {rate}", self.number);
-        run(Command::new("tc").args(line.split(' ')));
+    /// From now on each packet to and from it comes later by this time, until what is returned is dropped.
+    pub(crate) fn delay(&self, milliseconds: u32) -> Process {
+        let n = self.number;
+        run(Command::new("python3").args(["-c", DELAY, "whole", "br0"]));
+        run(self.command("python3").args(["-c", DELAY, "whole", "eth0"]));
+        here(&format!("ip link add w{n} type veth peer name b{n}"));
+        for line in [format!("w{n} up"), format!("b{n} master br0 up"), format!("v{n} nomaster")] {
+            here(&format!("ip link set {line}"));
+        }
+        let mut command = Command::new("python3");
+        command.args(["-c", DELAY, &milliseconds.to_string(), &format!("v{n}"), &format!("w{n}")]);
+        let mut process = Process(command.stdout(Stdio::piped()).spawn().expect("python3"));
+        let out = process.0.stdout.take().expect("a pipe");
+        let line = BufReader::new(out).lines().next().and_then(Result::ok);
+        assert_eq!(line.as_deref(), Some("ready"));
+        process
     }
 
     /// Replaces its key, as if it was installed again.
@@ -378,5 +402,16 @@ impl Agent {
         let line = BufReader::new(out).lines().next().unwrap().unwrap();
         assert!(line.contains("SSH_AUTH_SOCK"), "{line}");
         Agent { socket, _process: process }
+    }
+
+    /// Locks it, or unlocks it.
+    pub(crate) fn lock(&self, is_locked: bool) {
+        // ssh-add asks a program for the password where it has no terminal.
+        let mut command = Command::new("ssh-add");
+        command.arg(if is_locked { "-x" } else { "-X" }).stdin(Stdio::null());
+        let asker = self.socket.with_extension("sh");
+        write(&asker, "#!/bin/sh\necho secret\n", 0o700);
+        command.env("SSH_AUTH_SOCK", &self.socket).env("SSH_ASKPASS", asker).env("SSH_ASKPASS_REQUIRE", "force");
+        run(&mut command);
     }
 }

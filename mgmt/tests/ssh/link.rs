@@ -17,14 +17,19 @@ async fn program(path: &str) -> Executable {
 
 /// What a run has printed, and how it has ended.
 #[derive(Debug, PartialEq, Eq)]
-struct Ended {
-    stdout: Vec<u8>,
-    stderr: String,
-    status: Status,
+pub(crate) struct Ended {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+    pub(crate) status: Status,
 }
 
 /// Runs the executable there with these words, with this input.
-async fn run(link: &Link, words: &[OsString], vars: &[(String, OsString)], input: &[u8]) -> Result<Ended, LinkError> {
+pub(crate) async fn run(
+    link: &Link,
+    words: &[OsString],
+    vars: &[(String, OsString)],
+    input: &[u8],
+) -> Result<Ended, LinkError> {
     let mut running = link.start(words, vars, &input[..input.len() / 2]).await?;
     let mut stdin = running.stdin.take().unwrap();
     let rest = input[input.len() / 2..].to_vec();
@@ -36,7 +41,7 @@ async fn run(link: &Link, words: &[OsString], vars: &[(String, OsString)], input
     Ok(Ended { stdout, stderr, status: running.ended().await? })
 }
 
-fn text(words: &[&str]) -> Vec<OsString> {
+pub(crate) fn text(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
@@ -66,7 +71,7 @@ async fn a_program_is_copied_once_and_runs_with_its_words_variables_and_input() 
     expected.extend_from_slice(b"\xff\xfe\0a 'b' \n c\x000022\0input\n\0\xff");
     assert_eq!(ended, Ended { stdout: expected, stderr: "err\n".to_owned(), status: Status::Exit(7) });
     // It is in the user's own directory, for that user alone.
-    let file = format!("/home/ann/.cache/mgmt/executables/{}/dash", shell.sha256());
+    let file = format!("/home/ann/.cache/mgmt/executables/{}/sh", shell.sha256());
     assert_eq!(host.sh(&format!("stat -c '%U %a' {file} /home/ann/.cache/mgmt/executables")), "ann 700\nann 700");
     let made = host.sh(&format!("stat -c %i {file}"));
     link.close().await;

@@ -104,7 +104,18 @@ pub(super) fn short(text: &str) -> String {
 
 /// Why sudo refuses, and what to do.
 pub(super) fn sudo(user: &str, stderr: &str) -> LinkProblem {
-    let telling = stderr.lines().rev().find(|line| line.contains("sudo")).unwrap_or(stderr);
+    const TELLING: [&str; 7] = [
+        "password is required",
+        "incorrect password",
+        "not found",
+        "must have a tty",
+        "unknown user",
+        "is not in the sudoers",
+        "is not allowed",
+    ];
+    let is_telling = |line: &&str| TELLING.iter().any(|words| line.contains(words));
+    let lines = || stderr.lines().rev();
+    let telling = lines().find(is_telling).or_else(|| lines().find(|line| line.contains("sudo"))).unwrap_or(stderr);
     let report = match last_lines(telling) {
         report if report.is_empty() => "sudo reports nothing".to_owned(),
         report => report,
@@ -174,7 +185,7 @@ mod tests {
             ("sudo: a password is required", "NOPASSWD"),
             ("/bin/sh: 1: exec: sudo: not found", "install sudo"),
             ("sudo: sorry, you must have a tty to run sudo", "requiretty"),
-            ("sudo: unknown user nope", "exists there"),
+            ("sudo: unknown user nope\nsudo: error initializing audit plugin sudoers_audit", "exists there"),
             ("ann is not in the sudoers file.", "log in as that user"),
             ("", "sudo reports nothing"),
         ] {

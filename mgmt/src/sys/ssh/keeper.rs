@@ -1,8 +1,8 @@
 //! The task that keeps the connection: the first call of ssh, which the others share. It passes short scripts to the
 //! shell there, and knows when the connection is lost.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -12,6 +12,11 @@ use super::desk::Desk;
 use super::diagnosis::{Evidence, diagnose, last_lines};
 use super::error::LinkProblem;
 use super::session::{Heard, Session};
+
+/// The shell there ends if nothing comes for this long.
+pub(super) const LEASE: Duration = Duration::from_secs(60);
+/// How often it gets a sign of life.
+const ALIVE: Duration = Duration::from_secs(15);
 
 /// What the shell there reports of a script.
 pub(super) type Reports = Vec<(String, String)>;
@@ -84,8 +89,11 @@ impl Keeper {
 }
 
 async fn work(mut kept: Kept, mut requests: mpsc::Receiver<Request>, lost: watch::Sender<Option<LinkProblem>>) {
+    let mut alive = tokio::time::interval(ALIVE);
+    alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            _ = alive.tick() => kept.session.send(b"\n").await,
             request = requests.recv() => match request {
                 None => break,
                 Some(request) => match run(&mut kept.session, &request.line).await {

@@ -14,9 +14,9 @@ use super::endpoint::Endpoint;
 use super::error::{LinkError, LinkProblem};
 use super::executable::{Executable, hex};
 use super::hints::hints;
-use super::keeper::{Keeper, Kept};
+use super::keeper::{Keeper, Kept, LEASE};
 use super::options::SshOptions;
-use super::place::There;
+use super::place::{Place, There};
 use super::run::Running;
 use super::session::{Heard, Session, here};
 use super::sudo::{Elevation, MayAsk, enter, open_as};
@@ -52,7 +52,7 @@ pub(super) struct Inner {
     /// The arguments of every further call of ssh.
     pub(super) call: Command,
     /// Where the executable is there, once it is.
-    pub(super) place: tokio::sync::Mutex<Option<String>>,
+    pub(super) place: tokio::sync::Mutex<Option<Place>>,
 }
 
 impl Link {
@@ -164,6 +164,7 @@ fn probe(nonce: &str, options: &SshOptions, executable: &Executable) -> Script {
         .set("mgmt_name", executable.name())
         .set("SIZE_KB", kilobytes.to_string())
         .set("INTERPRETER", executable.needs().interpreter.as_deref().unwrap_or_default())
+        .set("LEASE", LEASE.as_secs().to_string())
         .set("CACHING", if options.caching { "1" } else { "" })
         .text(PROBE)
 }

@@ -22,6 +22,9 @@ const TEMPORARY: &str = include_str!("scripts/temporary.sh");
 const TEMPORARY_PLACES: [&str; 3] = ["/var/tmp", "/tmp", "/dev/shm"];
 /// The slowest machine computes the SHA-256 of so many bytes in a second.
 const DIGEST_BYTES: u64 = 4 << 20;
+/// How long a copy may take: this, and a second for each so many bytes.
+const COPY_SECONDS: u64 = 30;
+const COPY_BYTES: u64 = 64 << 10;
 /// How long the loss of the connection may take to be known after the end of a call.
 const LOSS_WAIT: Duration = Duration::from_secs(1);
 
@@ -80,24 +83,24 @@ impl Inner {
     /// The directory there that has the executable, which is copied if it is not there, or if it must be.
     pub(super) async fn placed(&self, again: bool) -> Result<String, LinkProblem> {
         let mut known = self.place.lock().await;
-        if let (Some(dir), false) = (&*known, again) {
-            return Ok(dir.clone());
+        if let (Some(place), false) = (&*known, again) {
+            return Ok(place.dir.clone());
         }
         let found = self.there.place.clone();
-        if let (Some(Place { dir, has: true, .. }), false) = (&found, again) {
-            return Ok(known.insert(dir.clone()).clone());
+        if let (Some(place @ Place { has: true, .. }), false) = (&found, again) {
+            return Ok(known.insert(place.clone()).dir.clone());
         }
         let mut refused = self.there.refused.clone();
-        let mut place = match (&*known, self.options.caching) {
-            (Some(dir), _) => Some(Place { number: 0, dir: dir.clone(), has: false }),
-            (None, true) => found,
-            (None, false) => self.temporary(found.as_ref(), &mut refused).await?,
+        let mut place = match (known.take(), self.options.caching) {
+            (Some(place), _) => Some(place),
+            (None, true) if found.is_some() => found,
+            (None, _) => self.temporary(found.as_ref(), &mut refused).await?,
         };
         let mut is_second = false;
         loop {
             let Some(at) = place else { return Err(LinkProblem::NoPlace(refused)) };
             match self.copy_to(&at.dir).await? {
-                Copied::Yes => return Ok(known.insert(at.dir).clone()),
+                Copied::Yes => return Ok(known.insert(at).dir.clone()),
                 Copied::Damaged if !is_second => {
                     is_second = true;
                     place = Some(at);
@@ -150,7 +153,9 @@ impl Inner {
         let (mut session, nonce) = self.session().await?;
         let is_packed = self.there.has_gzip;
         let unpack = if is_packed { "gzip -dc" } else { "cat" };
-        session.send(&self.script(&nonce, dir).set("UNPACK", unpack).text(COPY).line()).await;
+        let limit = COPY_SECONDS + self.executable.bytes() / COPY_BYTES;
+        let script = self.script(&nonce, dir).set("UNPACK", unpack).set("LIMIT", limit.to_string());
+        session.send(&script.text(COPY).line()).await;
         let Some(stdin) = session.take_stdin() else { return Err(self.why(&mut session).await) };
         let read = |error: std::io::Error| LinkProblem::Executable {
             path: self.executable.path().display().to_string(),

@@ -1,5 +1,7 @@
 //! Becoming another user there, by sudo: without a password, or with one that is asked for once.
 
+use std::time::Duration;
+
 use zeroize::Zeroizing;
 
 use super::desk::Desk;
@@ -14,6 +16,8 @@ use super::words::{LOADER, Script};
 const BECOME: &str = include_str!("scripts/become.sh");
 /// How often a password may be wrong.
 const TRIES: u32 = 3;
+/// When no more has come for this long, sudo has printed all.
+const QUIET: Duration = Duration::from_millis(200);
 
 /// How a script there becomes the user that is wanted.
 #[derive(Clone)]
@@ -101,6 +105,12 @@ pub(super) async fn enter(session: &mut Session, nonce: &str, elevation: &Elevat
     }
 }
 
+/// What sudo has printed, which comes on another way than its end.
+async fn complaint(session: &mut Session) -> String {
+    while let Ok(Heard::Errors | Heard::Report(..)) = tokio::time::timeout(QUIET, session.next()).await {}
+    session.errors()
+}
+
 async fn give(session: &mut Session, password: &Zeroizing<String>) {
     let mut line = Zeroizing::new(Vec::with_capacity(password.len() + 1));
     line.extend_from_slice(password.as_bytes());
@@ -125,10 +135,7 @@ impl MayAsk<'_> {
         elevation: Elevation,
     ) -> Result<Elevation, LinkProblem> {
         let Some(user) = elevation.user() else { return Ok(elevation) };
-        // What sudo prints comes on another way than its end.
-        let pause = std::time::Duration::from_millis(200);
-        while !session.errors().contains("sudo") && tokio::time::timeout(pause, session.next()).await.is_ok() {}
-        let stderr = session.errors();
+        let stderr = complaint(session).await;
         let (Some(answers), true) = (&self.options.answers, stderr.contains("password is required")) else {
             return Err(diagnosis::sudo(user, &stderr));
         };
@@ -155,7 +162,9 @@ impl MayAsk<'_> {
                     give(session, &password).await;
                     last = Some(password);
                 }
-                Heard::Report(word, _) if word == "sudo" => return Err(diagnosis::sudo(user, &session.errors())),
+                Heard::Report(word, _) if word == "sudo" => {
+                    return Err(diagnosis::sudo(user, &complaint(session).await));
+                }
                 Heard::Report(..) | Heard::Errors => {}
                 Heard::End | Heard::TooMuchNoise => {
                     session.ended().await;

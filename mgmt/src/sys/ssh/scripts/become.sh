@@ -1,7 +1,6 @@
 # Continues as the user BECOME, by sudo, with the next line as the script.
 sudo_to() { sudo "$@" -H -u "$BECOME" -- /bin/sh -c "$INNER"; }
 if [ "$(id -un 2>/dev/null)" = "$BECOME" ] || [ "$(id -u)" = "$BECOME" ]; then
-  printf '\n'
   say became
   IFS= read -r s && eval "$(printf %b "$s")"
 elif [ -n "$STAY" ]; then

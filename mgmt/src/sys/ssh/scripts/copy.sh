@@ -4,7 +4,10 @@ new=$mgmt_sha/.new-$mgmt_n
 trap 'rm -f -- "$new"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
 set -C
-if why=$( { mkdir -p -- "$mgmt_sha" && $UNPACK >"$new"; } 2>&1 ); then
+# Where the connection is dead, the rest does not come, and the system may notice that hours later.
+limit=
+! timeout 9 true 2>/dev/null || limit="timeout $LIMIT"
+if why=$( { mkdir -p -- "$mgmt_sha" && $limit $UNPACK >"$new"; } 2>&1 ); then
   if [ "$(digest "$new")" = "$mgmt_sha" ]; then
     chmod 700 "$new" && mv -f -- "$new" "$mgmt_sha/$mgmt_name" && say copied
     find "$mgmt_sha" -name '.new-*' -mtime +0 -exec rm -f -- {} + 2>/dev/null
@@ -16,5 +19,6 @@ if why=$( { mkdir -p -- "$mgmt_sha" && $UNPACK >"$new"; } 2>&1 ); then
     say damaged
   fi
 else
-  say failed "${why##*: }"
+  why=${why##*: }
+  say failed "${why:-it takes longer than $LIMIT s}"
 fi

@@ -1,6 +1,4 @@
 # What this machine is, and where the executable SHA/NAME of SIZE_KB kilobytes is or can be.
-# A login may have printed the beginning of a line.
-printf '\n'
 say hello "$(id -u)" "$(id -un 2>/dev/null)"
 say system "$(uname -s)"
 say machine "$(uname -m)"
@@ -17,9 +15,10 @@ done
 say tool "$mgmt_tool"
 ! command -v gzip >/dev/null 2>&1 || say gzip
 
-# Whether nobody else can change what is below the physical path $1, which is ours: what is wrong, if anything.
+# Whether no other user can change what is below the physical path $1, which with $2 must be ours: what is wrong, if
+# anything.
 examine() {
-  way=$1 first=1
+  way=$1 first=$2
   while :; do
     set -f
     set -- $(LC_ALL=C ls -ldn -- "${way:-/}" 2>/dev/null)
@@ -58,7 +57,7 @@ look() {
   dir=$(pwd -P)
   [ "$dir" != / ] || return 0
   chmod 700 . 2>/dev/null
-  why=$(examine "$dir")
+  why=$(examine "$dir" ours)
   if [ -n "$why" ]; then say refused "$why"; return 0; fi
   if [ -f "$mgmt_sha/$mgmt_name" ] && [ -x "$mgmt_sha/$mgmt_name" ] && [ -n "$CACHING" ]; then say have "$number $dir"; return 1; fi
   if ! why=$( { printf '#!/bin/sh\nexit 0\n' >".try-$mgmt_n" && chmod 700 ".try-$mgmt_n"; } 2>&1 ); then
@@ -103,8 +102,12 @@ say end
 once=
 trap '[ -z "$once" ] || rm -rf -- "$once"' EXIT
 trap 'exit 1' HUP INT TERM PIPE
-# Further scripts, a line each.
-while IFS= read -r s; do
+# Further scripts, a line each. An empty line comes now and then as a sign of life: without any line for LEASE seconds,
+# the connection is dead, which the system may notice hours later.
+next='IFS= read -r s && printf "%s\n" "$s"'
+if timeout 9 true 2>/dev/null; then next_line() { timeout "$LEASE" /bin/sh -c "$next"; }; else next_line() { eval "$next"; }; fi
+while s=$(next_line); do
+  [ -n "$s" ] || continue
   eval "$(printf %b "$s")"
   say end
 done
