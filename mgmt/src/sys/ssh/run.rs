@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::diagnosis::short;
 use super::error::{LinkError, LinkProblem};
-use super::link::{Inner, Link};
+use super::link::{Inner, LOGIN, Link};
 use super::place::{Place, Refused};
 use super::session::{Heard, Session};
 use super::words::Script;
@@ -229,7 +229,7 @@ impl Inner {
     /// Whether the executable runs; otherwise it is damaged.
     async fn has_started(&self, session: &mut Session) -> Result<bool, LinkProblem> {
         let digest = Duration::from_secs(self.executable.bytes() / DIGEST_BYTES);
-        let limit = self.options.connect_timeout.saturating_mul(3) + digest;
+        let limit = self.options.connect_timeout.saturating_mul(LOGIN) + digest;
         let deadline = Instant::now() + limit;
         loop {
             let Ok(heard) = timeout_at(deadline, session.next()).await else {
