@@ -1,5 +1,5 @@
-//! A private directory of this process for the sockets and pipes of its calls of ssh, removed at the end, also when this
-//! process is killed.
+//! A private directory of this process for the sockets and pipes of its calls of ssh, removed at the end, also when
+//! this process is killed.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, PipeWriter, Write as _};

@@ -27,7 +27,7 @@ use crate::sys::task::blocking;
 
 const BEGIN: &str = include_str!("scripts/begin.sh");
 const PROBE: &str = include_str!("scripts/probe.sh");
-/// The login may take so many times as long as an answer at all.
+/// The login may take longer than an answer at all, by this factor.
 pub(super) const LOGIN: u32 = 3;
 /// How often a host that does not answer is noticed, in seconds, and how many answers may be missing.
 const ALIVE_SECONDS: &str = "3";

@@ -20,9 +20,9 @@ const START: &str = include_str!("scripts/start.sh");
 const TEMPORARY: &str = include_str!("scripts/temporary.sh");
 /// Where a directory for one run is made, if no place for longer can be had.
 const TEMPORARY_PLACES: [&str; 3] = ["/var/tmp", "/tmp", "/dev/shm"];
-/// The slowest machine computes the SHA-256 of so many bytes in a second.
+/// The bytes whose SHA-256 the slowest machine computes in a second.
 const DIGEST_BYTES: u64 = 4 << 20;
-/// How long a copy may take: this, and a second for each so many bytes.
+/// How long a copy may take: this, and a second for each piece of this size.
 const COPY_SECONDS: u64 = 30;
 const COPY_BYTES: u64 = 64 << 10;
 /// How long the loss of the connection may take to be known after the end of a call.
