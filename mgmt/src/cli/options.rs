@@ -10,6 +10,8 @@ use crate::cli::ask::Asking;
 use crate::cli::capture::CaptureOptions;
 use crate::cli::cluster::ClusterCommand;
 use crate::cli::deploy::DeployOptions;
+#[cfg(feature = "ssh")]
+use crate::cli::remote_options::RemoteCommand;
 use crate::cli::setup::Svc;
 use crate::cli::world::WorldOptions;
 use crate::cli::{exit, help};
@@ -198,9 +200,14 @@ pub enum Command {
         #[command(subcommand)]
         what: ClusterCommand,
     },
-    /// Plan or run the graph on other machines
+    /// Plan and run the graph on other hosts, over SSH, with nothing installed there
     #[cfg(feature = "ssh")]
-    Remote(crate::cli::remote::RemoteOptions),
+    #[command(defer(help::remote))]
+    Remote {
+        /// What to do.
+        #[command(subcommand)]
+        what: RemoteCommand,
+    },
     /// Print a graph that declares what this host has now
     #[command(defer(help::capture))]
     Capture(CaptureOptions),

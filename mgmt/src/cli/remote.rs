@@ -1,95 +1,240 @@
-//! The command `remote`: plans or runs the graph on other machines.
+//! The command `remote`: plans or runs the graph on other hosts.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use tokio::sync::{mpsc, watch};
 
-use crate::cli::exit::{FAILED, PENDING};
-use crate::cli::report::CommandError;
+use crate::cli::logs::Screen;
+#[cfg(feature = "yaml")]
+use crate::cli::remote_files::run_files;
+use crate::cli::remote_graphs::Travelling;
+use crate::cli::remote_options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
+use crate::cli::remote_plan::{self, HostPlan};
+use crate::cli::remote_run::NearRun;
+use crate::cli::remote_words::remote_words;
+use crate::cli::report::{CommandError, problem, show_warnings};
 use crate::cli::session::{Session, print};
+use crate::cli::signals::Ladder;
 use crate::gapi::Gapi;
-use crate::graph::GraphConfig;
-use crate::remote::{Base, FarEnd, Host, Job, Parcel, RemoteError, Report, far_end};
+use crate::graph::Problem;
+use crate::id::in_json;
+use crate::remote::{Addresses, Base, FarEnd, Fleet, FleetUntil, Hosts as _, HostsBox, HostsError, Job, far_end};
+use crate::resource::Origin;
+use crate::sys::facts::hostname;
+use crate::sys::task::blocking;
 
-/// The options of `remote`.
-#[derive(Clone, Debug, Args)]
-pub struct RemoteOptions {
-    /// What is done there.
-    #[command(subcommand)]
-    what: RemoteCommand,
+/// What the address of a process on this host begins with.
+const LOCAL: &str = "local:";
+
+impl From<HostsError> for CommandError {
+    fn from(error: HostsError) -> CommandError {
+        CommandError::Other(error.to_string())
+    }
 }
 
-#[derive(Clone, Debug, Subcommand)]
-enum RemoteCommand {
-    /// Show what a run there would do now, without changing anything
-    Plan {
-        /// Names of the machines: `local:NAME` is a process on this one
-        #[arg(required = true)]
-        hosts: Vec<String>,
-    },
-    /// Run the graph there
-    Run {
-        /// Names of the machines: `local:NAME` is a process on this one
-        #[arg(required = true)]
-        hosts: Vec<String>,
-    },
-}
-
-/// Serves the near end if this process is a far end; otherwise it is the near end.
-pub(crate) async fn execute(
+/// Serves the near end if this process was started by one; otherwise it is the near end.
+pub(crate) async fn remote(
     session: &Session,
     gapi: impl Gapi,
-    options: &RemoteOptions,
+    command: &RemoteCommand,
+    screen: &Screen,
 ) -> Result<ExitCode, CommandError> {
     if let Some(far) = far_end() {
         return Ok(ExitCode::from(serve(far, session, gapi).await));
     }
-    let (RemoteCommand::Plan { hosts } | RemoteCommand::Run { hosts }) = &options.what;
-    let prefix = session.prefix(true)?;
-    let prepared = session.builder(prefix.path(), gapi)?.check().await?;
-    let config: GraphConfig = (**prepared.config()).clone();
-    let parcel = Parcel::of(config, &session.kinds, &[]).await.map_err(failed)?;
-    let job = Job::graph(parcel).arguments(std::env::args_os().skip(1));
-    let mut worst = 0;
-    for name in hosts {
-        let Some(name) = name.strip_prefix("local:") else {
-            return Err(CommandError::Other(format!("`{name}` can't be reached yet: give `local:NAME`")));
-        };
-        let (host, job) = (Host::local(name), job.clone().hostname(name));
-        let code = match &options.what {
-            RemoteCommand::Plan { .. } => plan(&host, &job, session).await?,
-            RemoteCommand::Run { .. } => run(&host, &job).await?,
-        };
-        worst = worst.max(code);
+    refuse_options(session)?;
+    match command {
+        RemoteCommand::Plan(options) => plan(session, gapi, options, screen).await,
+        RemoteCommand::Run(options) => run(session, gapi, options, screen).await,
     }
-    Ok(ExitCode::from(worst))
 }
 
-fn failed(error: RemoteError) -> CommandError {
-    CommandError::Other(error.to_string())
+/// Refuses options that would write files on other hosts, or listen there.
+fn refuse_options(session: &Session) -> Result<(), CommandError> {
+    let options = &session.options;
+    let given = [
+        ("--graphviz", options.graphviz.is_some()),
+        ("--metrics", options.metrics().is_some()),
+        ("--converged-status-file", options.converged_status_file.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) => {
+            let why = format!("{name} is for a run on this host: leave it out (`remote run --json` prints all events)");
+            Err(CommandError::Other(why))
+        }
+        None => Ok(()),
+    }
 }
 
-async fn plan(host: &Host, job: &Job, session: &Session) -> Result<u8, CommandError> {
-    let plan = host.plan(job).await.map_err(failed)?.plan;
-    print(&format!("{}:\n{}\n", host.name(), plan.painted(session.palette())))?;
-    Ok(match () {
-        () if plan.has_failed() => FAILED,
-        () if plan.is_empty() => 0,
-        () => PENDING,
-    })
+/// What every host does: with the graph of this host, if that travels.
+pub(crate) fn job(session: &Session) -> Job {
+    let command = session.command_line.command();
+    let there = remote_words(&command, std::env::args_os(), |name| std::env::var_os(name));
+    for name in there.hidden {
+        tracing::warn!(target: "mgmt", "the hosts do not get the value of {name}, which must not be shown");
+    }
+    Job::own().arguments(there.words)
 }
 
-async fn run(host: &Host, job: &Job) -> Result<u8, CommandError> {
-    let mut run = host.run(job).await.map_err(failed)?;
-    while let Some(report) = run.next().await {
-        match report {
-            Report::Event(event) => print(&format!("{}: {}\n", host.name(), event.kind))?,
-            Report::Log(line) => print(&format!("{}: {line}\n", host.name()))?,
-            Report::Warning(note) => print(&format!("{}: warning: {note}\n", host.name()))?,
-            _ => {}
+/// The hosts that the options name, or else those of the program.
+async fn hosts(
+    session: &Session,
+    options: &HostOptions,
+    ssh: &SshOptions,
+    screen: &Screen,
+) -> Result<HostsBox, CommandError> {
+    let HostOptions { hosts, file, world_hosts, .. } = options;
+    if hosts.is_empty() && file.is_none() && !world_hosts {
+        let missing = "no hosts: name them, or give --hosts FILE or --world-hosts";
+        return session.hosts.take().ok_or_else(|| CommandError::Other(missing.to_owned()));
+    }
+    let sends = file.is_some() || *world_hosts || hosts.iter().any(|host| !host.starts_with(LOCAL));
+    let mut addresses = Addresses::new(ssh.reach(sends, screen).await?);
+    for host in hosts {
+        addresses = addresses.add(host)?;
+    }
+    if let Some(file) = file {
+        addresses = addresses.file(file);
+    }
+    if *world_hosts {
+        let missing = "--world-hosts needs a world: give --seeds";
+        let world = session.world()?.ok_or_else(|| CommandError::Other(missing.to_owned()))?;
+        let here = session.options.hostname.clone().unwrap_or_else(hostname);
+        addresses = addresses.world(&world, &here);
+    }
+    Ok(HostsBox::new(addresses))
+}
+
+async fn plan(
+    session: &Session,
+    gapi: impl Gapi,
+    options: &RemotePlanOptions,
+    screen: &Screen,
+) -> Result<ExitCode, CommandError> {
+    let mut ladder = Ladder::new()?;
+    let planned = async {
+        let hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
+        let mut job = job(session);
+        let prefix = session.prefix(true)?;
+        let travels = gapi.travels();
+        if travels {
+            let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
+            travelling.close().await;
+            job = job.with_graph(parcel);
+        }
+        planned(Fleet::new(hosts).parallel(options.ssh.parallel).with_files(!travels), job).await
+    };
+    let (plans, mut warnings) = tokio::select! {
+        planned = planned => planned?,
+        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    };
+    warnings.splice(..0, session.warnings.take());
+    show_warnings(&warnings, session.options.log, screen);
+    let text = if options.json {
+        let warnings = warnings.iter().map(problem).collect();
+        let data = remote_plan::data(&plans, &warnings).map_err(std::io::Error::from)?;
+        in_json(&format!("{data:#}\n")).into_owned()
+    } else {
+        remote_plan::text(&plans, session.options.quiet, session.palette())
+    };
+    tokio::select! {
+        printed = blocking(move || print(&text)) => printed?,
+        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    }
+    Ok(ExitCode::from(remote_plan::code(&plans)))
+}
+
+/// The plans in the order of the list of hosts, and the warnings about the graph, each once.
+async fn planned(fleet: Fleet, job: Job) -> Result<(Vec<HostPlan>, Vec<Problem>), CommandError> {
+    let mut plans = fleet.plan(job).await?;
+    let mut ready: Vec<Option<HostPlan>> = plans.hosts().iter().map(|_| None).collect();
+    let mut warnings: Vec<Problem> = Vec::new();
+    while let Some(planned) = plans.next().await {
+        let plan = planned.outcome.map_err(|error| error.to_string()).map(|there| {
+            for note in &there.warnings {
+                let text = note.to_string();
+                if !warnings.iter().any(|known| known.message == text) {
+                    warnings.push(Problem::new(text, Origin::Unknown));
+                }
+            }
+            there.plan
+        });
+        if let Some(place) = ready.get_mut(planned.place) {
+            *place = Some(HostPlan { host: planned.host, plan });
         }
     }
-    run.ended().await.map(|ended| ended.code).map_err(failed)
+    Ok((ready.into_iter().flatten().collect(), warnings))
+}
+
+/// When the run is over, and the converged timeout of each host.
+fn until(session: &Session, options: &RemoteRunOptions) -> Result<(FleetUntil, Option<Duration>), CommandError> {
+    let timeout = session.options.converged_timeout.0;
+    let wrong = |text: &str| Err(CommandError::Other(text.to_owned()));
+    match (options.watch, timeout) {
+        (true, Some(_)) => wrong("--watch stays until ^C, and --converged-timeout does not: leave one of them out"),
+        (true, None) => Ok((FleetUntil::Stopped, None)),
+        (false, Some(timeout)) if !options.ssh.each => Ok((FleetUntil::AllConverge, Some(timeout))),
+        (false, timeout) => Ok((FleetUntil::EachEnds, Some(timeout.unwrap_or_default()))),
+    }
+}
+
+async fn run(
+    session: &Session,
+    gapi: impl Gapi,
+    options: &RemoteRunOptions,
+    screen: &Screen,
+) -> Result<ExitCode, CommandError> {
+    let mut ladder = Ladder::of_run()?;
+    #[cfg(feature = "yaml")]
+    if !options.hosts.graph_files.is_empty() {
+        return run_files(session, &options.hosts, &options.ssh, screen, ladder).await;
+    }
+    let (until, timeout) = until(session, options)?;
+    let mut hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
+    let travels = gapi.travels();
+    let (sender, graphs) = mpsc::channel(1);
+    let (reloads, reloaded) = watch::channel(0);
+    let begun = async {
+        enough_places(&mut hosts, options.ssh.parallel, until).await?;
+        let mut job = job(session);
+        if let Some(timeout) = timeout {
+            job = job.converged_timeout(timeout);
+        }
+        job = job.stays(until != FleetUntil::EachEnds);
+        let prefix = session.prefix(true)?;
+        if travels {
+            let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
+            tokio::spawn(travelling.follow(None, sender, reloaded));
+            job = job.with_graph(parcel);
+        }
+        Ok::<_, CommandError>(job)
+    };
+    let job = tokio::select! {
+        job = begun => job?,
+        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    };
+    show_warnings(&session.warnings.take(), session.options.log, screen);
+    let no_watch = session.options.no_watch || until == FleetUntil::EachEnds && timeout == Some(Duration::ZERO);
+    let fleet = Fleet::new(hosts).until(until).parallel(options.ssh.parallel).no_watch(no_watch);
+    let fleet = fleet.with_files(!travels).run(job);
+    NearRun { fleet, graphs, reloads }.follow(session, screen.clone(), options.json, ladder).await
+}
+
+/// Refuses fewer places than hosts for a run in which all hosts must run at once.
+async fn enough_places(hosts: &mut HostsBox, parallel: usize, until: FleetUntil) -> Result<(), CommandError> {
+    let count = hosts.hosts().await?.len();
+    let why = match until {
+        FleetUntil::EachEnds => return Ok(()),
+        FleetUntil::Stopped => "with --watch",
+        _ => "with --converged-timeout (unless --each: each host ends by itself)",
+    };
+    if parallel == 0 || count <= parallel {
+        return Ok(());
+    }
+    Err(CommandError::Other(format!(
+        "--parallel {parallel} is less than the {count} hosts, which must all be connected to at once {why}"
+    )))
 }
 
 /// Serves the near end.

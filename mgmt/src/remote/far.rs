@@ -137,6 +137,7 @@ impl FarEnd {
         out: &Outbox,
     ) -> Result<End, Failed> {
         let looks = begin.task != Task::Run;
+        let stays = begin.settings.stays;
         let base = base(looks).map_err(Failed::Other)?.with(begin.settings);
         let Base { builder, prefix, warnings, converged_timeout, max_runtime } = base;
         if let Task::Pack { on_hosts } = begin.task {
@@ -165,13 +166,15 @@ impl FarEnd {
         }
         let sender = is_sent.then_some(sender);
         let run = FarRun::new(out.clone(), warnings, converged_timeout, receiving, sender, acceptance);
+        let run = run.stays(stays);
         run.execute(builder, inbox, max_runtime).await
     }
 }
 
 impl<G: Gapi> Base<G> {
     fn with(mut self, settings: JobSettings) -> Base<G> {
-        let JobSettings { hostname, prefix, noop, alert_only, no_watch, converged_timeout, max_runtime } = settings;
+        let JobSettings { hostname, prefix, noop, alert_only, no_watch, converged_timeout, max_runtime, stays: _ } =
+            settings;
         if let Some(hostname) = hostname {
             self.builder = self.builder.hostname(hostname);
         }

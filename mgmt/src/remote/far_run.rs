@@ -45,6 +45,8 @@ pub(super) struct FarRun {
     out: Outbox,
     warnings: Warnings,
     converged_timeout: Option<Duration>,
+    /// The converged timeout does not end the run.
+    stays: bool,
     receiving: Receiving,
     /// `None`: the executable makes its graphs by itself.
     sender: Option<GraphSender>,
@@ -98,6 +100,7 @@ impl FarRun {
             out,
             warnings,
             converged_timeout,
+            stays: false,
             receiving,
             // The first graph was handed over before the run.
             handed: sender.iter().map(|_| 1).collect(),
@@ -112,6 +115,11 @@ impl FarRun {
             end: None,
             is_gone: false,
         }
+    }
+
+    pub(super) fn stays(mut self, stays: bool) -> FarRun {
+        self.stays = stays;
+        self
     }
 
     pub(super) async fn execute<G: Gapi>(
@@ -377,7 +385,7 @@ impl FarRun {
             EventKind::Rejected { problems } => self.rejected = Some(problems.clone()),
             _ => {}
         }
-        if self.converged_timeout.is_none() || self.stage > Stage::Runs {
+        if self.converged_timeout.is_none() || self.stays || self.stage > Stage::Runs {
             return;
         }
         match event {

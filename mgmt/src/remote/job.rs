@@ -71,6 +71,12 @@ impl Job {
         Job { parcel: Some(parcel), ..Job::default() }
     }
 
+    /// The same with this graph, in place of the one that the executable makes there by itself.
+    pub fn with_graph(mut self, parcel: Parcel) -> Job {
+        self.parcel = Some(parcel);
+        self
+    }
+
     /// The arguments of the executable there. A program made with [`mgmt::main`](crate::main()) gets its command line
     /// here, which begins the command `remote`. Default: none.
     pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Job {
@@ -118,6 +124,13 @@ impl Job {
     /// The run ends when the graph has been converged for this time. Default: what the command line there contains.
     pub fn converged_timeout(mut self, timeout: Duration) -> Job {
         self.settings.converged_timeout = Some(Seconds(timeout));
+        self
+    }
+
+    /// Whether the run does not end when the graph is converged, or can't converge: this is only reported then, once the
+    /// graph has been settled for the converged timeout. Default: it ends.
+    pub fn stays(mut self, stays: bool) -> Job {
+        self.settings.stays = stays;
         self
     }
 

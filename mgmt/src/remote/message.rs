@@ -129,6 +129,9 @@ pub(super) struct JobSettings {
     pub(super) no_watch: bool,
     pub(super) converged_timeout: Option<Seconds>,
     pub(super) max_runtime: Option<Seconds>,
+    /// The converged timeout does not end the run.
+    #[serde(default)]
+    pub(super) stays: bool,
 }
 
 /// A graph that is sent: its content, and the files that it reads.

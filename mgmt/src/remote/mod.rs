@@ -6,7 +6,9 @@ mod far;
 mod far_graphs;
 mod far_link;
 mod far_run;
+mod fleet;
 mod host;
+mod hosts;
 mod job;
 mod lines;
 mod message;
@@ -25,7 +27,11 @@ pub use error::{Note, RemoteError};
 #[cfg(feature = "cli")]
 pub(crate) use far::Base;
 pub use far::{FarEnd, far_end};
+pub use fleet::{
+    Fleet, FleetEnded, FleetReport, FleetRun, FleetUntil, HostEnded, HostPlanned, HostReport, PlansOfHosts, Verdict,
+};
 pub use host::{Host, Planned};
+pub use hosts::{Addresses, Hosts, HostsBox, HostsError, HostsSignal, hosts_of};
 pub use job::{Job, Parcel};
 pub use message::Hello;
 pub use run::{Ended, HowEnded, Report, Run, StopStep};
