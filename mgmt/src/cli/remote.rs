@@ -92,7 +92,7 @@ async fn hosts(
     let sends = file.is_some() || *world_hosts || hosts.iter().any(|host| !host.starts_with(LOCAL));
     let mut addresses = Addresses::new(ssh.reach(sends, screen).await?);
     for host in hosts {
-        addresses = addresses.add(host)?;
+        addresses = addresses.host(host)?;
     }
     if let Some(file) = file {
         addresses = addresses.file(file);

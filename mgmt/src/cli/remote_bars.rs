@@ -59,7 +59,7 @@ fn what(doing: &Doing, room: usize) -> String {
 /// A bar of twelve columns.
 fn bar(settled: usize, resources: usize) -> String {
     const WIDTH: usize = 12;
-    let full = if resources == 0 { WIDTH } else { settled.min(resources) * WIDTH / resources };
+    let full = (settled.min(resources) * WIDTH).checked_div(resources).unwrap_or(WIDTH);
     format!("{}{}", "█".repeat(full), "░".repeat(WIDTH - full))
 }
 

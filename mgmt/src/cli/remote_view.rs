@@ -13,6 +13,7 @@ use crate::cli::sum::tell_failed;
 use crate::cli::view::View;
 use crate::id::{in_json, in_one_line};
 use crate::remote::{FleetEnded, FleetReport, HostEnded, HostReport, HowEnded, Report, Verdict};
+use crate::runtime::{EventKind, Status};
 use crate::sys::terminal;
 
 /// The widest column of names.
@@ -123,8 +124,7 @@ impl RemoteView {
             HostReport::Report(report) => host.report(report, is_json),
             HostReport::Status(status) => {
                 if status.hopeless {
-                    screen.complain("the graph can't converge:");
-                    tell_failed(status, &screen);
+                    tell_hopeless(status, &screen);
                 }
             }
             HostReport::Swapped(Ok(())) => tracing::debug!("another graph is in force"),
@@ -234,9 +234,10 @@ impl HostView {
                 tracing::debug!("mgmt {} runs there as process {} ({arch})", in_one_line(&hello.version), hello.pid);
                 self.doing = Some(Doing::Step("starting".to_owned()));
             }
+            Report::Hopeless(status) => tell_hopeless(status, self.view.screen()),
             Report::Started => self.doing = Some(Doing::Step("running".to_owned())),
             Report::Event(event) => {
-                self.has_converged |= event.kind == crate::runtime::EventKind::Converged;
+                self.has_converged |= event.kind == EventKind::Converged;
                 if !is_json {
                     self.view.event(&event.kind);
                 }
@@ -252,6 +253,11 @@ impl HostView {
             Report::Hopeless(_) => {}
         }
     }
+}
+
+fn tell_hopeless(status: &Status, screen: &Screen) {
+    screen.complain("the graph can't converge:");
+    tell_failed(status, screen);
 }
 
 /// A report as data. `None`: it is not printed.

@@ -83,7 +83,7 @@ impl Addresses {
     ///
     /// # Errors
     /// It is no address.
-    pub fn add(mut self, address: &str) -> Result<Addresses, HostsError> {
+    pub fn host(mut self, address: &str) -> Result<Addresses, HostsError> {
         self.given.push(Address::parse(address)?);
         Ok(self)
     }
