@@ -48,7 +48,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
 fn obstacle() -> impl Strategy<Value = Obstacle> {
     use ObstacleKind::*;
     let kinds = [Missing, InTheWay, Busy, NoSpace, NoPermission, ReadOnly, NoComponent, NoDescriptors, Changing];
-    (proptest::sample::select(&kinds[..]), option::of("(?s).{1,20}"))
+    (proptest::sample::select(kinds.to_vec()), option::of("(?s).{1,20}"))
         .prop_map(|(kind, path)| Obstacle { kind, path: path.map(PathBuf::from) })
 }
 

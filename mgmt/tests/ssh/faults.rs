@@ -253,3 +253,55 @@ async fn many_programs_run_over_one_connection_at_once() {
     link.close().await;
     host.until_nothing_is_left().await;
 }
+
+/// The memory of a process that no other one shares, in kilobytes.
+fn own_kilobytes(pid: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let lines =
+        text.lines().filter_map(|line| line.strip_prefix("Private_")?.split_whitespace().nth(1)?.parse::<u64>().ok());
+    lines.sum()
+}
+
+#[tokio::test]
+#[ignore = "needs root and sshd"]
+async fn fifty_hosts_are_worked_on_at_once() {
+    if !inside(module_path!(), "fifty_hosts_are_worked_on_at_once") {
+        return;
+    }
+    let net = Net::new();
+    let hosts: Vec<_> = (0..50).map(|_| net.host(Setup::default())).collect();
+    let mut options = net.options();
+    options.connect_timeout = Duration::from_secs(20);
+    let program = Executable::at("/bin/sh").await.unwrap();
+    let before = own_kilobytes("self");
+    for what in ["cold", "warm"] {
+        let began = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for host in &hosts {
+            let (endpoint, options, program) = (host.at("ann"), options.clone(), program.clone());
+            tasks.spawn(async move {
+                let link = Link::open(&endpoint, &options, &program).await.unwrap_or_else(|error| panic!("{error}"));
+                let running =
+                    link.start(&text(&["-c", "cat"]), &[], b"").await.unwrap_or_else(|error| panic!("{error}"));
+                (link, running)
+            });
+        }
+        let all = tasks.join_all().await;
+        let (took, here) = (began.elapsed(), own_kilobytes("self").saturating_sub(before));
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let is_ssh =
+            |pid: &String| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "ssh\n");
+        let calls: Vec<_> = entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(is_ssh).collect();
+        let calls_kilobytes: u64 = calls.iter().map(|pid| own_kilobytes(pid)).sum();
+        println!("{what}: {took:?}, {here} KiB here, {} calls of ssh with {calls_kilobytes} KiB", calls.len());
+        assert_eq!((all.len(), calls.len()), (50, 100));
+        assert!(here < 32 << 10 && calls_kilobytes < 400 << 10);
+        assert!(took < Duration::from_secs(120), "{took:?}");
+        for (link, running) in all {
+            drop(running);
+            link.close().await;
+        }
+    }
+    hosts[0].until_nothing_is_left().await;
+    assert_eq!(dens(), Vec::<String>::new());
+}

@@ -73,6 +73,7 @@ async fn a_program_is_copied_once_and_runs_with_its_words_variables_and_input() 
     // It is in the user's own directory, for that user alone.
     let file = format!("/home/ann/.cache/mgmt/executables/{}/sh", shell.sha256());
     assert_eq!(host.sh(&format!("stat -c '%U %a' {file} /home/ann/.cache/mgmt/executables")), "ann 700\nann 700");
+    assert!(!host.sh_as("bob", &format!("cat {file}")).status.success());
     let made = host.sh(&format!("stat -c %i {file}"));
     link.close().await;
     // The next connection uses it.

@@ -92,6 +92,33 @@ async fn every_login_shell_and_the_noise_of_its_files_and_banners_are_survived()
 
 #[tokio::test]
 #[ignore = "needs root and sshd"]
+async fn a_host_that_has_only_busybox_or_lacks_most_programs_is_enough() {
+    if !inside(module_path!(), "a_host_that_has_only_busybox_or_lacks_most_programs_is_enough") {
+        return;
+    }
+    let net = Net::new();
+    let busybox = r#"
+        cp /bin/busybox /run/busybox
+        for name in dash id uname ls mkdir chmod df tail timeout gzip sha256sum mktemp find grep rm mv cat touch; do
+          mount --bind /run/busybox "$(readlink -f "$(command -v $name)")"
+        done
+        for name in getconf ldd getent; do mount --bind /dev/null "$(command -v $name)"; done
+    "#;
+    let bare = r#"
+        for name in getconf ldd getent timeout gzip sha256sum df find touch; do mount --bind /dev/null "$(command -v $name)"; done
+    "#;
+    for prepare in [busybox, bare] {
+        let host = net.host(Setup { prepare: prepare.to_owned(), ..Setup::default() });
+        for user in ["ann", "root"] {
+            let found = id(&host.at(user), &net.options()).await;
+            assert_eq!(found.unwrap_or_else(|error| panic!("{error}")), is(user));
+        }
+        host.until_nothing_is_left().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs root and sshd"]
 async fn a_host_with_one_session_for_each_connection_is_worked_on_by_several() {
     if !inside(module_path!(), "a_host_with_one_session_for_each_connection_is_worked_on_by_several") {
         return;
@@ -200,7 +227,7 @@ async fn another_user_is_become_by_sudo_with_and_without_a_password() {
         return;
     }
     let net = Net::new();
-    let sudoers = "ann ALL=(ALL) NOPASSWD: ALL\nbob ALL=(ALL) ALL\nDefaults lecture=always\nroot ALL=(ALL) ALL\n";
+    let sudoers = "Defaults use_pty\nann ALL=(ALL) NOPASSWD: ALL\nbob ALL=(ALL) ALL\nDefaults lecture=always\nroot ALL=(ALL) ALL\n";
     let host = net.host(Setup { sudoers, shell: "/usr/bin/fish", ..Setup::default() });
     let mut options = net.options();
     options.become_user = Some("root".to_owned());

@@ -94,7 +94,7 @@ async fn what_another_user_plants_or_can_reach_is_not_used() {
     let options = net.options();
     let dir = "/home/ann/.cache/mgmt/executables";
     let program = Executable::at("/bin/sh").await.unwrap();
-    let evil = format!("printf '#!/bin/sh\\necho evil\\n' >X/sh; chmod 755 X/sh");
+    let evil = "printf '#!/bin/sh\\necho evil\\n' >X/sh; chmod 755 X/sh";
     for (what, prepare) in [
         ("a directory of another user", format!("mkdir -p {dir}; chown -R bob /home/ann/.cache")),
         ("the last directory of another user", format!("mkdir -p {dir}; chown -R ann /home/ann/.cache; chown bob {dir}; chmod 777 {dir}")),

@@ -1,5 +1,5 @@
-//! A private directory of this process for the sockets and pipes of its calls of ssh, removed at the end, also when this
-//! process is killed.
+//! A private directory of this process for the sockets and pipes of its calls of ssh, removed at the end, also when
+//! this process is killed.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, PipeWriter, Write as _};
@@ -120,7 +120,13 @@ impl Drop for Den {
         let _ = fs::remove_dir_all(&self.dir);
         if let Some((mut child, writer)) = self.remover.take() {
             drop(writer);
-            let _ = child.wait();
+            // It ends at once, unless another program has stopped it: then the system collects it with this process.
+            for _ in 0..TRIES {
+                if !matches!(child.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
         }
     }
 }

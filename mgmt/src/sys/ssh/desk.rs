@@ -1,4 +1,5 @@
-//! Questions of ssh (keys, passwords, passphrases) on their way to what answers them, and the answers on their way back.
+//! Questions of ssh (keys, passwords, passphrases) on their way to what answers them, and the answers on their way
+//! back.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;

@@ -114,7 +114,7 @@ impl Elf<'_> {
         }
     }
 
-    /// The number of so many bytes at this place.
+    /// The number at this place, which has this size.
     fn number(&self, at: u64, bytes: usize) -> io::Result<u64> {
         let mut buffer = [0; 8];
         self.file.read_exact_at(&mut buffer[..bytes], at).map_err(|_| broken("it ends too early"))?;

@@ -27,8 +27,8 @@ use crate::sys::task::blocking;
 
 const BEGIN: &str = include_str!("scripts/begin.sh");
 const PROBE: &str = include_str!("scripts/probe.sh");
-/// The login may take so many times as long as an answer at all.
-const LOGIN: u32 = 3;
+/// The login may take longer than an answer at all, by this factor.
+pub(super) const LOGIN: u32 = 3;
 /// How often a host that does not answer is noticed, in seconds, and how many answers may be missing.
 const ALIVE_SECONDS: &str = "3";
 const ALIVE_MISSING: &str = "3";
@@ -315,7 +315,8 @@ impl Inner {
         }
         let nonce = nonce()?;
         let mut session = Session::start(&self.call, &nonce).await?;
-        enter(&mut session, &nonce, &self.elevation).await?;
+        let limit = self.options.connect_timeout.saturating_mul(LOGIN);
+        enter(&mut session, &nonce, &self.elevation, limit).await?;
         Ok((session, nonce))
     }
 

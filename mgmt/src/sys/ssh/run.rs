@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::diagnosis::short;
 use super::error::{LinkError, LinkProblem};
-use super::link::{Inner, Link};
+use super::link::{Inner, LOGIN, Link};
 use super::place::{Place, Refused};
 use super::session::{Heard, Session};
 use super::words::Script;
@@ -20,9 +20,9 @@ const START: &str = include_str!("scripts/start.sh");
 const TEMPORARY: &str = include_str!("scripts/temporary.sh");
 /// Where a directory for one run is made, if no place for longer can be had.
 const TEMPORARY_PLACES: [&str; 3] = ["/var/tmp", "/tmp", "/dev/shm"];
-/// The slowest machine computes the SHA-256 of so many bytes in a second.
+/// The bytes whose SHA-256 the slowest machine computes in a second.
 const DIGEST_BYTES: u64 = 4 << 20;
-/// How long a copy may take: this, and a second for each so many bytes.
+/// How long a copy may take: this, and a second for each piece of this size.
 const COPY_SECONDS: u64 = 30;
 const COPY_BYTES: u64 = 64 << 10;
 /// How long the loss of the connection may take to be known after the end of a call.
@@ -229,7 +229,7 @@ impl Inner {
     /// Whether the executable runs; otherwise it is damaged.
     async fn has_started(&self, session: &mut Session) -> Result<bool, LinkProblem> {
         let digest = Duration::from_secs(self.executable.bytes() / DIGEST_BYTES);
-        let limit = self.options.connect_timeout.saturating_mul(3) + digest;
+        let limit = self.options.connect_timeout.saturating_mul(LOGIN) + digest;
         let deadline = Instant::now() + limit;
         loop {
             let Ok(heard) = timeout_at(deadline, session.next()).await else {

@@ -8,7 +8,7 @@ use super::desk::Desk;
 use super::diagnosis;
 use super::endpoint::Endpoint;
 use super::error::LinkProblem;
-use super::link::script;
+use super::link::{LOGIN, script};
 use super::options::{Question, QuestionKind, SshOptions};
 use super::session::{Heard, Session};
 use super::words::{LOADER, Script};
@@ -73,7 +73,12 @@ pub(super) fn open_as(nonce: &str, user: &str) -> Script {
 }
 
 /// Makes a further call the user that is wanted.
-pub(super) async fn enter(session: &mut Session, nonce: &str, elevation: &Elevation) -> Result<(), LinkProblem> {
+pub(super) async fn enter(
+    session: &mut Session,
+    nonce: &str,
+    elevation: &Elevation,
+    limit: Duration,
+) -> Result<(), LinkProblem> {
     match elevation {
         Elevation::None => Ok(()),
         Elevation::Plain(user) => {
@@ -85,7 +90,7 @@ pub(super) async fn enter(session: &mut Session, nonce: &str, elevation: &Elevat
             session.send(&becoming(nonce, user, &prompt, false).line()).await;
             let mut is_given = false;
             loop {
-                match session.next().await {
+                match next(session, limit).await? {
                     Heard::Report(word, _) if word == "became" => return Ok(()),
                     Heard::Errors if session.take_from_errors(&prompt) => {
                         if is_given {
@@ -103,6 +108,12 @@ pub(super) async fn enter(session: &mut Session, nonce: &str, elevation: &Elevat
             }
         }
     }
+}
+
+/// What comes next; sudo may wait for a service that does not answer.
+async fn next(session: &mut Session, limit: Duration) -> Result<Heard, LinkProblem> {
+    let slow = LinkProblem::Slow { what: "sudo there", seconds: limit.as_secs() };
+    tokio::time::timeout(limit, session.next()).await.map_err(|_| slow)
 }
 
 /// What sudo has printed, which comes on another way than its end.
@@ -142,8 +153,9 @@ impl MayAsk<'_> {
         let prompt = prompt(nonce);
         let (mut given, mut last) = (0, None);
         session.send(b"again\n").await;
+        let limit = self.options.connect_timeout.saturating_mul(LOGIN);
         loop {
-            match session.next().await {
+            match next(session, limit).await? {
                 Heard::Report(word, _) if word == "became" => {
                     let Some(password) = last else { return Ok(elevation) };
                     return Ok(Elevation::Password(user.to_owned(), password));

@@ -1,6 +1,6 @@
 //! Scripts that survive any login shell. The command is always the same, and has nothing in it that a shell reads in
-//! its own way: it starts `/bin/sh`, which reads one line, the script, from its standard input. What follows that line is
-//! the input of the script.
+//! its own way: it starts `/bin/sh`, which reads one line, the script, from its standard input. What follows that line
+//! is the input of the script.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
