@@ -10,7 +10,7 @@ use mgmt::sys::process::Status;
 use mgmt::sys::ssh::{Executable, Link, LinkProblem};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _};
 
-use crate::hosts::{Net, Setup, inside};
+use crate::hosts::{Net, Setup, inside, inside_alone};
 use crate::link::{run as run_there, text};
 
 /// How long a lost connection may stay unnoticed.
@@ -195,7 +195,7 @@ async fn a_process_that_is_killed_here_leaves_nothing_here_and_nothing_there() {
 #[tokio::test]
 #[ignore = "needs root and sshd"]
 async fn a_warm_start_costs_at_most_three_round_trips_more_than_a_plain_command() {
-    if !inside(module_path!(), "a_warm_start_costs_at_most_three_round_trips_more_than_a_plain_command") {
+    if !inside_alone(module_path!(), "a_warm_start_costs_at_most_three_round_trips_more_than_a_plain_command") {
         return;
     }
     let net = Net::new();
@@ -207,51 +207,27 @@ async fn a_warm_start_costs_at_most_three_round_trips_more_than_a_plain_command(
     link.close().await;
     let trip = Duration::from_millis(200);
     let _slow = host.delay(100);
-    let began = Instant::now();
-    let status = Command::new("ssh").arg("-F").arg(options.config.as_ref().unwrap()).args(["ann@h1", "true"]).status();
-    assert!(status.unwrap().success());
-    let plain = began.elapsed();
-    let began = Instant::now();
-    let link = Link::open(&endpoint, &options, &program).await.unwrap();
-    let mut running = link.start(&text(&["-c", "cat"]), &[], b"begin\n").await.unwrap();
-    let mut line = String::new();
-    running.stdout.as_mut().unwrap().read_line(&mut line).await.unwrap();
-    assert_eq!(line, "begin\n");
-    let warm = began.elapsed();
+    // The machine may be busy with something else: the shortest time of some counts.
+    let (mut plain, mut warm) = (Duration::MAX, Duration::MAX);
+    for _ in 0..4 {
+        let began = Instant::now();
+        let mut command = Command::new("ssh");
+        command.arg("-F").arg(options.config.as_ref().unwrap()).args(["ann@h1", "true"]);
+        assert!(command.status().unwrap().success());
+        plain = plain.min(began.elapsed());
+        let began = Instant::now();
+        let link = Link::open(&endpoint, &options, &program).await.unwrap();
+        let mut running = link.start(&text(&["-c", "cat"]), &[], b"begin\n").await.unwrap();
+        let mut line = String::new();
+        running.stdout.as_mut().unwrap().read_line(&mut line).await.unwrap();
+        assert_eq!(line, "begin\n");
+        warm = warm.min(began.elapsed());
+        drop(running);
+        link.close().await;
+    }
     println!("plain: {plain:?}, warm: {warm:?}");
     // Half a round trip for the work of the processes.
     assert!(warm < plain + trip * 3 + trip / 2, "plain {plain:?}, warm {warm:?}");
-    drop(running);
-    link.close().await;
-}
-
-#[tokio::test]
-#[ignore = "needs root and sshd"]
-async fn many_programs_run_over_one_connection_at_once() {
-    if !inside(module_path!(), "many_programs_run_over_one_connection_at_once") {
-        return;
-    }
-    let net = Net::new();
-    let host = net.host(Setup::default());
-    let program = Executable::at("/bin/sh").await.unwrap();
-    let link = Link::open(&host.at("ann"), &net.options(), &program).await.unwrap();
-    let input: Vec<u8> = (0..1_000_000u32).flat_map(u32::to_le_bytes).collect();
-    let mut tasks = tokio::task::JoinSet::new();
-    // More than a sshd allows for one connection at its default (10).
-    for n in 0..14u8 {
-        let (link, input) = (link.clone(), input.clone());
-        tasks.spawn(
-            async move { (n, run_there(&link, &text(&["-c", "cat; exit $0", &n.to_string()]), &[], &input).await) },
-        );
-    }
-    while let Some(joined) = tasks.join_next().await {
-        let (n, ended) = joined.unwrap();
-        let ended = ended.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(ended.status, Status::Exit(n.into()));
-        assert!(ended.stdout == input);
-    }
-    link.close().await;
-    host.until_nothing_is_left().await;
 }
 
 /// The memory of a process that no other one shares, in kilobytes.
@@ -265,7 +241,7 @@ fn own_kilobytes(pid: &str) -> u64 {
 #[tokio::test]
 #[ignore = "needs root and sshd"]
 async fn fifty_hosts_are_worked_on_at_once() {
-    if !inside(module_path!(), "fifty_hosts_are_worked_on_at_once") {
+    if !inside_alone(module_path!(), "fifty_hosts_are_worked_on_at_once") {
         return;
     }
     let net = Net::new();

@@ -177,6 +177,9 @@ impl Inner {
                 Heard::Report(word, _) if word == "copied" => Copied::Yes,
                 Heard::Report(word, _) if word == "damaged" => Copied::Damaged,
                 Heard::Report(word, rest) if word == "failed" => Copied::Failed(rest),
+                Heard::Report(word, rest) if word == "lacks" => {
+                    return Err(self.there.lacks_libraries(self.executable.needs(), &rest));
+                }
                 Heard::Report(..) | Heard::Errors => continue,
                 Heard::TooMuchNoise | Heard::End => return Err(self.why(&mut session).await),
             });
