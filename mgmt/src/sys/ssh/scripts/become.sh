@@ -5,13 +5,11 @@ if [ "$(id -un 2>/dev/null)" = "$BECOME" ] || [ "$(id -u)" = "$BECOME" ]; then
   IFS= read -r s && eval "$(printf %b "$s")"
 elif [ -n "$STAY" ]; then
   sudo_to -n
-  printf '\n'
   say sudo "$?"
   # Once more with a password, for each such line; the script that was for the other user is skipped.
   while IFS= read -r s; do
     [ "$s" = again ] || continue
     sudo_to -k -S -p "$PROMPT"
-    printf '\n'
     say sudo "$?"
   done
 elif [ -n "$PROMPT" ]; then
