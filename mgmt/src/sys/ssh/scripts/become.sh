@@ -1,4 +1,5 @@
 # Continues as the user BECOME, by sudo, with the next line as the script.
+umask "$mgmt_umask"
 sudo_to() { sudo "$@" -H -u "$BECOME" -- /bin/sh -c "$INNER"; }
 if [ "$(id -un 2>/dev/null)" = "$BECOME" ] || [ "$(id -u)" = "$BECOME" ]; then
   say became
