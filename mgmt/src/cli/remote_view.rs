@@ -249,8 +249,6 @@ impl HostView {
             }
             Report::Log(line) => self.view.screen().tell(&format!("| {}", in_one_line(line))),
             Report::Warning(note) => tracing::warn!(target: "mgmt", "{note}"),
-            // It comes as the state of the host.
-            Report::Hopeless(_) => {}
         }
     }
 }
