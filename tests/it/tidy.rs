@@ -30,7 +30,11 @@ const MAY_USE: &[(&str, u8, &[&str])] = &[
     ("runtime", 5, &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "gapi", "plan"]),
     ("remote", 6, &["id", "sys", "resource", "graph", "gapi", "plan", "runtime"]),
     ("guide", 7, &[]),
-    ("cli", 7, &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "plan", "runtime", "remote"]),
+    (
+        "cli",
+        7,
+        &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "plan", "runtime", "remote"],
+    ),
     ("prelude", 7, &["resource", "graph", "resources", "gapi"]),
     ("testing", 7, &["id", "sys", "resource", "journal", "graph", "resources", "gapi", "plan", "runtime"]),
 ];

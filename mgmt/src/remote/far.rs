@@ -82,8 +82,8 @@ impl FarEnd {
         ExitCode::from(self.serve_with(base).await)
     }
 
-    /// The same for a program with a graph of its own. `base`: what it starts from, without changing anything if that is
-    /// true.
+    /// The same for a program with a graph of its own. `base`: what it starts from, without changing anything if that
+    /// is true.
     pub(crate) async fn serve_with<G: Gapi>(self, base: impl FnOnce(bool) -> Result<Base<G>, String>) -> u8 {
         let conversation = match stdio::take() {
             Ok(conversation) => conversation,
@@ -247,8 +247,8 @@ impl Failed {
     }
 }
 
-/// Packs the files that the graph reads which the executable makes, and sends all of them: this is the machine of the near
-/// end.
+/// Packs the files that the graph reads which the executable makes, and sends all of them: this is the machine of the
+/// near end.
 async fn pack<G: Gapi>(
     builder: Builder<G>,
     warnings: &Warnings,

@@ -351,6 +351,9 @@ impl FarRun {
 
     fn event(&mut self, event: &Event) {
         self.is_moving = true;
+        if self.is_gone {
+            return;
+        }
         match line(&ToNear::Event(event.clone())) {
             Ok(line) if line.len() <= LINE_BYTES_MAX => self.pending.extend_from_slice(&line),
             Ok(line) => {

@@ -45,8 +45,8 @@ impl Host {
         Host { name: name.into(), transport: Arc::new(transport) }
     }
 
-    /// The machine that ssh reaches by this name: `web1`, `user@web1`, `ssh://user@host:port`, or `NAME=` and one of these.
-    /// Settings of ssh are those of its own configuration; for others, see [`Ssh`].
+    /// The machine that ssh reaches by this name: `web1`, `user@web1`, `ssh://user@host:port`, or `NAME=` and one of
+    /// these. Settings of ssh are those of its own configuration; for others, see [`Ssh`].
     ///
     /// # Errors
     /// That is not the name of a machine.
@@ -78,9 +78,9 @@ impl Host {
         }
     }
 
-    /// Reads the files of that machine, which should be this one, that the graph names which the executable makes there by
-    /// itself: for a [`Job::own_with`] on another machine, with the same arguments and for the same host name. `on_hosts`:
-    /// files and directories that the machines have already, and that need not travel.
+    /// Reads the files of that machine, which should be this one, that the graph names which the executable makes there
+    /// by itself: for a [`Job::own_with`] on another machine, with the same arguments and for the same host name.
+    /// `on_hosts`: files and directories that the machines have already, and that need not travel.
     ///
     /// # Errors
     /// There is no graph, it is wrong, or a file that it reads can't travel.

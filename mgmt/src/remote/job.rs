@@ -127,8 +127,8 @@ impl Job {
         self
     }
 
-    /// Whether the run does not end when the graph is converged, or can't converge: this is only reported then, once the
-    /// graph has been settled for the converged timeout. Default: it ends.
+    /// Whether the run does not end when the graph is converged, or can't converge: this is only reported then, once
+    /// the graph has been settled for the converged timeout. Default: it ends.
     pub fn stays(mut self, stays: bool) -> Job {
         self.settings.stays = stays;
         self

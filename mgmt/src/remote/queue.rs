@@ -10,7 +10,8 @@ use crate::remote::run::Report;
 /// The most reports that wait, as for a reader of [`Events`](crate::runtime::Events).
 const REPORTS_MAX: usize = 16_384;
 
-/// The most bytes of reports that wait, as lines: what is far from any engine, and costs a hostile machine more than us.
+/// The most bytes of reports that wait, as lines: what is far from any engine, and costs a hostile machine more than
+/// us.
 const BYTES_MAX: usize = 16 << 20;
 
 /// Reports that wait for one reader.

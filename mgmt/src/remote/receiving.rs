@@ -1,5 +1,5 @@
-//! Receives graphs at the far end: first what they consist of, then the files that are not on this machine yet. What was
-//! received is checked by its hash, and the files of the last two graphs stay.
+//! Receives graphs at the far end: first what they consist of, then the files that are not on this machine yet. What
+//! was received is checked by its hash, and the files of the last two graphs stay.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;

@@ -57,7 +57,9 @@ pub enum StopStep {
     Abandon,
 }
 
-/// A run on another machine. When this is dropped, the run there stops: operations under way have a few seconds to end.
+/// A run on another machine. It lives as long as this process gives signs of life, which it does every 2 s unless its
+/// tokio runtime is blocked: without any for 10 s, it stops there, as it does when the connection is lost. When this is
+/// dropped, the run there stops: operations under way have a few seconds to end.
 pub struct Run {
     pub(super) orders: mpsc::UnboundedSender<Order>,
     pub(super) queue: std::sync::Arc<Queue>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::gapi::Packed;
 use crate::graph::{Carried, ContentId, ContentRef, DEPLOY_BYTES_MAX};
@@ -190,7 +190,7 @@ impl Near {
             self.foreign(&cutter.rest().to_vec());
             return Err(RemoteError::NoFarEnd { why, printed: self.printed() });
         }
-        let mut part = vec![0; READ_BYTES];
+        let (mut part, mut heard) = (vec![0; READ_BYTES], Instant::now());
         loop {
             while let Some(found) = cutter.next() {
                 match found {
@@ -208,8 +208,11 @@ impl Near {
                 }
             }
             tokio::select! {
-                read = timeout(SILENCE_MAX, stdout.read(&mut part)) => match read {
-                    Ok(Ok(count)) if count > 0 => cutter.push(&part[..count]),
+                read = timeout_at(heard + SILENCE_MAX, stdout.read(&mut part)) => match read {
+                    Ok(Ok(count)) if count > 0 => {
+                        heard = Instant::now();
+                        cutter.push(&part[..count]);
+                    }
                     Ok(ended) => {
                         let why = match ended {
                             Err(error) => format!("the connection was lost: {error}"),

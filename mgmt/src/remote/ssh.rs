@@ -10,8 +10,8 @@ use crate::remote::transport::{Channel, Launch, Transport};
 use crate::resource::BoxFuture;
 use crate::sys::ssh::{Endpoint, Executable, Link, LinkError, LinkProblem, Running, SshOptions};
 
-/// Starts the executable on a machine, over the system's `ssh`: copied there once, verified before each start. Clones use
-/// the same connection, which is made when it is needed first and closed when the last of them is dropped.
+/// Starts the executable on a machine, over the system's `ssh`: copied there once, verified before each start. Clones
+/// use the same connection, which is made when it is needed first and closed when the last of them is dropped.
 #[derive(Clone)]
 pub struct Ssh {
     endpoint: Endpoint,

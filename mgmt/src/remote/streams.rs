@@ -1,4 +1,5 @@
-//! The streams of the near end: messages and contents go out, with signs of life; what comes on standard error is log lines.
+//! The streams of the near end: messages and contents go out, with signs of life; what comes on standard error is log
+//! lines.
 
 use std::sync::Arc;
 

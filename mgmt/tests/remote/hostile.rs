@@ -87,6 +87,17 @@ async fn a_machine_that_is_silent_is_lost_after_ten_seconds() {
 }
 
 #[tokio::test]
+async fn questions_to_a_silent_machine_do_not_keep_the_run_alive() {
+    let (host, arguments) = shell("sleep 60", true);
+    let run = host.run(&Job::own().arguments(arguments)).await.unwrap();
+    let began = Instant::now();
+    while tokio::time::timeout(Duration::from_secs(1), run.status()).await.is_err() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it is not lost");
+    }
+    assert!(matches!(run.ended().await, Err(RemoteError::Lost { .. })));
+}
+
+#[tokio::test]
 async fn no_file_leaves_this_machine_that_was_not_offered() {
     let here = There::new();
     std::fs::write(here.path("offered"), "offered\n").unwrap();

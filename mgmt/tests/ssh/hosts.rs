@@ -1,6 +1,6 @@
-//! Hosts with a real sshd, each in a network and a file tree of its own, joined by a bridge. All of it is in namespaces of
-//! the test, which runs itself once more there: nothing of the machine's own sshd, keys, accounts or homes is used or
-//! changed, and with the last process of the test everything is gone, however that ends.
+//! Hosts with a real sshd, each in a network and a file tree of its own, joined by a bridge. All of it is in namespaces
+//! of the test, which runs itself once more there: nothing of the machine's own sshd, keys, accounts or homes is used
+//! or changed, and with the last process of the test everything is gone, however that ends.
 
 use std::env;
 use std::fs::{self, Permissions};

@@ -1,4 +1,5 @@
-//! A temporary directory that is removed on drop, and after a `kill -9` by the next process of this user that needs one.
+//! A temporary directory that is removed on drop, and after a `kill -9` by the next process of this user that needs
+//! one.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;

@@ -273,8 +273,8 @@ impl Carried {
     }
 }
 
-/// Lets the resources of a graph name the carried files, at their places on this host. Closures and secrets stay as they
-/// are.
+/// Lets the resources of a graph name the carried files, at their places on this host. Closures and secrets stay as
+/// they are.
 ///
 /// # Errors
 /// A resource reads a file that was not carried and is not on every host (`on_hosts`), or is of a kind that is not in

@@ -122,15 +122,7 @@ async fn followed(
         }
         tokio::select! {
             report = reports.next() => {
-                let report = match report {
-                    Some(Report::Hopeless(status)) => {
-                        alerts = status.alerts;
-                        out.report(HostReport::Status(status)).await;
-                        continue;
-                    }
-                    Some(report) => report,
-                    None => break,
-                };
+                let Some(report) = report else { break };
                 // An answer that is on its way may be older than this event.
                 is_in_doubt |= noted(&report, out) || asking.is_some() && is_about_all(&report);
                 out.report(HostReport::Report(report)).await;

@@ -148,8 +148,8 @@ fn in_memory(content: &[u8]) -> io::Result<File> {
 /// Variables by which a service manager is notified.
 const OF_SERVICES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
-/// The variable that makes an executable the far end of a run on another machine; its value is repeated in the line with
-/// which the far end begins. It is for that process alone, not for its commands.
+/// The variable that makes an executable the far end of a run on another machine; its value is repeated in the line
+/// with which the far end begins. It is for that process alone, not for its commands.
 pub const FAR_END_VARIABLE: &str = "MGMT_FAR_END";
 
 fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdCommand {
