@@ -110,6 +110,8 @@ pub use origin::{Offerer, Origin, Reason, Span};
 pub use output::{
     FieldValue, Join, NodeRef, NodeSort, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire,
 };
+#[cfg(feature = "ssh")]
+pub(crate) use owned::CARGO_DIR;
 #[cfg(feature = "etcd")]
 pub(crate) use owned::ETCD_DIR;
 pub(crate) use owned::{CONTROL_SOCKET, DEPLOYS_DIR, TRUST_DIR, is_engines};
@@ -133,7 +135,7 @@ pub(crate) use seconds::seconds_schema;
 #[cfg(any(feature = "cli", feature = "yaml"))]
 pub(crate) use seconds::{WITH_UNIT, with_units};
 pub use secret::{Clearance, SECRET_PLACEHOLDER, Secret};
-pub(crate) use secret::{is_sealed, with_secrets};
+pub(crate) use secret::{in_clear, is_in_clear};
 pub use sema::Sema;
 pub use shipped::{MergedDirs, ShippedFiles};
 pub(crate) use spec::near;

@@ -1,6 +1,5 @@
 //! `Secret<T>`: a value that prints, logs, diffs and serialises as a placeholder.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
@@ -122,37 +121,42 @@ impl<T: Zeroize> From<T> for Secret<T> {
     }
 }
 
-thread_local! {
-    static IS_SEALED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `serialize`, in which secrets are written as they are: for what is sealed right after that. A secret of another
-/// type than text or bytes remains a placeholder.
-pub(crate) fn with_secrets<T>(serialize: impl FnOnce() -> T) -> T {
-    struct End(bool);
-    impl Drop for End {
-        fn drop(&mut self) {
-            IS_SEALED.set(self.0);
-        }
-    }
-    let _end = End(IS_SEALED.replace(true));
-    serialize()
-}
-
-/// Whether what is serialised now is sealed after that.
-pub(crate) fn is_sealed() -> bool {
-    IS_SEALED.get()
-}
-
-impl<T: Zeroize + 'static> Serialize for Secret<T> {
+impl<T: Zeroize + Serialize> Serialize for Secret<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let value: &dyn Any = &self.0;
-        match (value.downcast_ref::<String>(), value.downcast_ref::<Vec<u8>>()) {
-            (Some(text), _) if is_sealed() => serializer.serialize_str(text),
-            (_, Some(bytes)) if is_sealed() => bytes.serialize(serializer),
-            _ => serializer.serialize_str(SECRET_PLACEHOLDER),
+        match is_in_clear() {
+            true => self.0.serialize(serializer),
+            false => serializer.serialize_str(SECRET_PLACEHOLDER),
         }
     }
+}
+
+thread_local! {
+    /// Whether secrets are serialised as they are on this thread, and whether one was.
+    static IN_CLEAR: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Serialises secrets as they are, on this thread, as long as `make` runs: for a graph that goes to another machine
+/// through a channel that no other user can read, and for what is sealed right after that. The result must go nowhere
+/// else. Returns whether there was a secret.
+pub(crate) fn in_clear<T>(make: impl FnOnce() -> T) -> (T, bool) {
+    struct Former(Option<bool>);
+    impl Drop for Former {
+        fn drop(&mut self) {
+            IN_CLEAR.set(self.0);
+        }
+    }
+    let _former = Former(IN_CLEAR.replace(Some(false)));
+    let made = make();
+    (made, IN_CLEAR.get() == Some(true))
+}
+
+/// Whether a secret that is being serialised must be as it is. The caller has a secret.
+pub(crate) fn is_in_clear() -> bool {
+    let is = IN_CLEAR.get().is_some();
+    if is {
+        IN_CLEAR.set(Some(true));
+    }
+    is
 }
 
 impl<'de, T: Zeroize + Deserialize<'de>> Deserialize<'de> for Secret<T> {

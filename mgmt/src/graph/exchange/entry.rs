@@ -10,7 +10,7 @@ use crate::graph::config::Vertex;
 use crate::graph::exchange::collect::Collect;
 use crate::graph::exchange::offers::OfferKey;
 use crate::id::ResourceId;
-use crate::resource::{AnyResource, Known, Meta, Offerer, Origin, with_secrets};
+use crate::resource::{AnyResource, Known, Meta, Offerer, Origin, in_clear};
 
 /// The most bytes of one export.
 pub(super) const ENTRY_BYTES_MAX: usize = 1 << 20;
@@ -37,10 +37,10 @@ struct EntryData {
 /// secrets as they are.
 pub(super) fn written(vertex: &Vertex, wired: &[u8], sealed: bool) -> Result<Arc<[u8]>, String> {
     let to_data = || vertex.resource.to_data(wired);
-    let fields = if sealed { with_secrets(to_data) } else { to_data() };
+    let fields = if sealed { in_clear(to_data).0 } else { to_data() };
     let fields = fields.map_err(|problem| problem.to_string())?;
     match fields.iter().find(|(_, value)| holds_secret(value)) {
-        Some((key, _)) if sealed => return Err(format!("`{key}` holds a secret that is neither text nor bytes")),
+        Some((key, _)) if sealed => return Err(format!("`{key}` has a secret among other values, which can't be sealed")),
         Some((key, _)) => {
             return Err(format!("`{key}` is a secret, which does not travel to other hosts: {SECRET_REMEDY}"));
         }

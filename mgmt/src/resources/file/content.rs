@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroize;
 
-use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Salted, Secret, is_sealed};
+use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Salted, Secret, is_in_clear};
 
 /// The content that a file must have: text or any bytes. It is never copied, only shared.
 ///
@@ -189,7 +189,7 @@ struct Read<'a> {
 impl Serialize for Content {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes = match &self.0 {
-            Form::Whole(whole) if whole.secret && is_sealed() => {
+            Form::Whole(whole) if whole.secret && is_in_clear() => {
                 return Marked { secret: Content::new(whole.bytes.clone(), false) }.serialize(serializer);
             }
             _ if self.is_secret() => return serializer.serialize_str(SECRET_PLACEHOLDER),
@@ -297,7 +297,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::resource::{Salt, with_secrets};
+    use crate::resource::{Salt, in_clear};
 
     const CANARY: &str = "canary-3f9a";
 
@@ -355,14 +355,14 @@ mod tests {
             let content: Content = serde_json::from_value(data).unwrap();
             assert_eq!(content, Content::accept(Secret::new(CANARY.to_owned())));
             assert_eq!(serde_json::to_value(&content).unwrap(), json!(SECRET_PLACEHOLDER));
-            let sealed = with_secrets(|| serde_json::to_value(&content).unwrap());
+            let sealed = in_clear(|| serde_json::to_value(&content).unwrap()).0;
             assert_eq!(sealed, json!({ "secret": CANARY }));
             assert_eq!(serde_json::from_value::<Content>(sealed).unwrap(), content);
         }
         let open = Content::accept("open");
-        assert_eq!(with_secrets(|| serde_json::to_value(&open).unwrap()), json!("open"));
+        assert_eq!(in_clear(|| serde_json::to_value(&open).unwrap()).0, json!("open"));
         let password = Secret::new(CANARY.to_owned());
-        assert_eq!(with_secrets(|| serde_json::to_value(&password).unwrap()), json!(CANARY));
+        assert_eq!(in_clear(|| serde_json::to_value(&password).unwrap()).0, json!(CANARY));
         assert_eq!(serde_json::to_value(&password).unwrap(), json!(SECRET_PLACEHOLDER));
     }
 

@@ -43,6 +43,12 @@ impl Leader {
         (child.stdout.take().map(OwnedFd::from), self.error.take())
     }
 
+    /// The standard input of the child, if piped. Only the first call returns it.
+    #[cfg(feature = "ssh")]
+    pub(super) fn take_stdin(&mut self) -> Option<OwnedFd> {
+        self.child.as_mut()?.stdin.take().map(OwnedFd::from)
+    }
+
     /// Sends the signal to the whole group.
     fn signal(&self, signal: Signal) {
         if self.child.is_some() {

@@ -89,6 +89,18 @@ pub(super) async fn start_outliving(command: &Command, [out, err]: [Stdio; 2]) -
     }
 }
 
+/// Starts a command with a pipe for its standard input too, as the user of this process.
+#[cfg(feature = "ssh")]
+pub(super) async fn start_talking(command: &Command) -> Result<(Child, Option<OwnedFd>, Pipes), ProcessError> {
+    catch_ends_of_children();
+    let (_, path) = prepare(command).await?;
+    let mut std = describe(command, &path, None);
+    std.stdin(Stdio::piped());
+    let mut leader = spawn(std).map_err(|error| command.explain(path, None, error))?;
+    let (stdin, pipes) = (leader.take_stdin(), leader.take_pipes());
+    Ok((Child::new(leader), stdin, pipes))
+}
+
 /// Our ends of a child's standard output and error.
 pub(super) type Pipes = (Option<OwnedFd>, Option<OwnedFd>);
 
@@ -136,6 +148,10 @@ fn in_memory(content: &[u8]) -> io::Result<File> {
 /// Variables by which a service manager is notified.
 const OF_SERVICES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
+/// The variable that makes an executable the far end of a run on another machine; its value is repeated in the line
+/// with which the far end begins. It is for that process alone, not for its commands.
+pub const FAR_END_VARIABLE: &str = "MGMT_FAR_END";
+
 fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdCommand {
     let mut std = StdCommand::new(path);
     std.arg0(&command.program).args(&command.args).process_group(0);
@@ -146,7 +162,7 @@ fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdC
     match &command.env {
         Env::Inherit => {
             // The service manager is notified by this process, not by its commands.
-            for name in OF_SERVICES {
+            for name in OF_SERVICES.into_iter().chain([FAR_END_VARIABLE]) {
                 std.env_remove(name);
             }
             let vars = identity.map(|who| who.vars.as_slice()).unwrap_or_default();

@@ -1,0 +1,9 @@
+//! Other machines through ssh, on real sshd hosts in network namespaces. Needs root, OpenSSH and sudo.
+
+mod command_line;
+mod errors;
+mod faults;
+mod hosts;
+mod link;
+mod logins;
+mod places;
