@@ -255,7 +255,7 @@ impl Publisher {
         Ok(())
     }
 
-    fn to_publish(&mut self, exports: &[Export]) -> ToPublish {
+    fn gathered(&mut self, exports: &[Export]) -> ToPublish {
         self.publications.retain(exports);
         self.keyless.clear();
         let mut all = ToPublish::default();
@@ -297,7 +297,7 @@ impl Publisher {
     /// there are none.
     async fn publish(&mut self, exports: &[Export]) -> Result<Option<Revision>, PublishError> {
         self.read_keys(exports).await?;
-        let to_publish = self.to_publish(exports);
+        let to_publish = self.gathered(exports);
         for _ in 0..RACES_MAX {
             let (published, mut at) = self.read(to_publish.places()).await?;
             let wanted = to_publish.complete(&published, self.member.host(), &self.sealing)?;
