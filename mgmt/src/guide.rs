@@ -81,6 +81,10 @@ pub mod embedding {}
 #[doc = include_str!("../docs/world.md")]
 pub mod world {}
 
+/// Plans and runs on other hosts over SSH, with nothing installed there.
+#[doc = include_str!("../docs/remote.md")]
+pub mod remote {}
+
 /// Graphs without Rust.
 #[doc = include_str!("../docs/yaml.md")]
 pub mod yaml {}

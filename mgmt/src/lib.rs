@@ -7,6 +7,7 @@
 //! | run an engine inside a tokio program | [`Engine`], and what it reports: [`runtime`] |
 //! | declare a graph that follows changing values | [`native`], [`gapi::Signal`] |
 //! | read a graph from data or YAML | [`graph::GraphData`], [`gapi::read_yaml`] |
+//! | plan and run a graph on other hosts over SSH | [`guide::remote`], the module `remote` (feature `ssh`) |
 //! | give many hosts one graph | [`runtime::Builder::deploy`], [`gapi::deployed`] |
 //! | write a kind of your own | [`Resource`](derive@Resource), [`resource::Converge`] |
 //! | test a kind or a graph | [`testing`] (feature `testing`) |
@@ -15,7 +16,8 @@
 //! Cargo features: `archive` (the kinds `gzip`, `tar` and `unpack`), `cli` (the command line), `dbus` (the kinds
 //! `cron`, `hostname`, `nspawn` and `svc`, and D-Bus for kinds), `http` (the kinds `http:server` and `http:file`),
 //! `template` ([`render`]) and `yaml` (graphs from YAML) are on by default; `http-client` (the kind `http:client`),
-//! `etcd` (a world in etcd), `virt` (the kind `virt`) and `testing` (laws and fakes for tests) are not.
+//! `etcd` (a world in etcd), `ssh` (runs on other hosts), `virt` (the kind `virt`) and `testing` (laws and fakes for
+//! tests) are not.
 //! More in the [guide](guide::embedding#cargo-features).
 //!
 //! The README of the project follows. Its chapters are the modules of [`guide`].
@@ -31,6 +33,7 @@
 //! [guide-testing]: guide::testing
 //! [guide-embedding]: guide::embedding
 //! [guide-world]: guide::world
+//! [guide-remote]: guide::remote
 //! [guide-yaml]: guide::yaml
 //! [guide-promises]: guide::promises
 //! [guide-faults]: guide::faults
@@ -52,6 +55,8 @@ pub mod id;
 pub mod journal;
 pub mod plan;
 pub mod prelude;
+#[cfg(feature = "ssh")]
+pub mod remote;
 pub mod resource;
 pub mod resources;
 pub mod runtime;

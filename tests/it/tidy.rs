@@ -28,11 +28,15 @@ const MAY_USE: &[(&str, u8, &[&str])] = &[
     ("gapi", 4, &["id", "sys", "resource", "graph", "resources"]),
     ("plan", 4, &["id", "resource"]),
     ("runtime", 5, &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "gapi", "plan"]),
-    ("remote", 5, &["id", "sys", "resource", "graph", "world", "gapi", "plan"]),
-    ("guide", 6, &[]),
-    ("cli", 6, &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "runtime", "remote"]),
-    ("prelude", 6, &["resource", "graph", "resources", "gapi", "remote"]),
-    ("testing", 6, &["id", "sys", "resource", "journal", "graph", "resources", "gapi", "plan", "runtime", "remote"]),
+    ("remote", 6, &["id", "sys", "resource", "graph", "gapi", "plan", "runtime"]),
+    ("guide", 7, &[]),
+    (
+        "cli",
+        7,
+        &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "plan", "runtime", "remote"],
+    ),
+    ("prelude", 7, &["resource", "graph", "resources", "gapi"]),
+    ("testing", 7, &["id", "sys", "resource", "journal", "graph", "resources", "gapi", "plan", "runtime"]),
 ];
 
 /// No async, no clock, no files, no randomness.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::cli::chosen::Chosen;
 use crate::cli::command_line::{Cli, CommandLine, Source};
 use crate::cli::options::{Command, Options};
+#[cfg(feature = "ssh")]
+use crate::cli::session::KeptHosts;
 use crate::cli::session::Session;
 use crate::cli::{commands, usage};
 use crate::gapi::{Cx, Gapi, Warnings, builtin_kinds, native};
@@ -67,6 +69,8 @@ pub struct App {
     /// Values for the kinds. `InheritEnv` is one: commands of YAML graphs inherit the environment of this process.
     provisions: Provisions,
     world: Option<Arc<dyn World>>,
+    #[cfg(feature = "ssh")]
+    hosts: KeptHosts,
 }
 
 impl App {
@@ -78,6 +82,8 @@ impl App {
             command_line: CommandLine { name: name.into(), version: None, about: None, options: Source::Common },
             provisions: Provisions::default(),
             world: None,
+            #[cfg(feature = "ssh")]
+            hosts: KeptHosts::default(),
         }
     }
 
@@ -142,6 +148,25 @@ impl App {
         self
     }
 
+    /// The hosts on which the command `remote` plans and runs the graph, unless its options name others. Default: none.
+    ///
+    /// ```no_run
+    /// use mgmt::prelude::*;
+    /// use mgmt::remote::Host;
+    /// fn main() -> mgmt::ExitCode {
+    ///     let hosts: Vec<Host> = ["web1", "web2"].into_iter().filter_map(|name| Host::ssh(name).ok()).collect();
+    ///     mgmt::App::new("site").hosts(hosts).declare(|g| {
+    ///         g.add(File::new("/etc/motd").content("kept\n"));
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
+    #[cfg(feature = "ssh")]
+    pub fn hosts(mut self, hosts: impl crate::remote::Hosts) -> App {
+        self.hosts = KeptHosts::new(crate::remote::HostsBox::new(hosts));
+        self
+    }
+
     /// Parses the command line and executes its command on the one graph that the closure declares, which has the name
     /// of the program. Returns the program's exit code.
     pub fn declare<F>(self, mut declare: F) -> ExitCode
@@ -163,7 +188,9 @@ impl App {
     /// Executes the command of these options on this source of graphs, for programs that parse their own command line.
     /// Returns the program's exit code.
     pub fn run(self, options: Options, gapi: impl Gapi) -> ExitCode {
-        let App { kinds, greeting, command_line, mut provisions, world } = self;
+        #[cfg(feature = "ssh")]
+        let hosts = self.hosts.clone();
+        let App { kinds, greeting, command_line, mut provisions, world, .. } = self;
         let name = command_line.name.clone();
         if options.run.show {
             provisions.insert_own(ShowPrivate);
@@ -171,7 +198,18 @@ impl App {
         let command = options.command.unwrap_or(Command::Run);
         let warnings = if matches!(command, Command::Run) { Warnings::default() } else { Warnings::kept() };
         let options = options.run;
-        let session = Session { name, kinds, greeting, provisions, world, command_line, warnings, options };
+        let session = Session {
+            name,
+            kinds,
+            greeting,
+            provisions,
+            world,
+            command_line,
+            warnings,
+            #[cfg(feature = "ssh")]
+            hosts,
+            options,
+        };
         let gapi = Chosen::of(gapi, session.options.deploy, &session.kinds);
         commands::execute(&session, command, gapi)
     }

@@ -77,7 +77,7 @@ pub(crate) fn notes(progress: &Progress, retrying: usize) -> String {
 }
 
 /// A text of at most `max` characters: its beginning and its end, with `…` between them if it is longer.
-fn shortened(text: &str, max: usize) -> String {
+pub(crate) fn shortened(text: &str, max: usize) -> String {
     let count = text.chars().count();
     if count <= max {
         return text.to_owned();

@@ -54,6 +54,13 @@ impl<G: Gapi> Gapi for Chosen<G> {
         }
     }
 
+    fn travels(&self) -> bool {
+        match self {
+            Chosen::Own(own) => own.travels(),
+            Chosen::Deployed(deployed) => deployed.travels(),
+        }
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         match self {
             Chosen::Own(own) => own.files(),

@@ -14,6 +14,8 @@ use crate::cli::cluster::cluster;
 use crate::cli::deploy::deploy;
 use crate::cli::exit::{ABSENT, FAILED, PENDING};
 use crate::cli::options::{Command, GraphFormat, LogFormat, Setup};
+#[cfg(feature = "ssh")]
+use crate::cli::remote::remote;
 use crate::cli::report::{CommandError, complain, problem, show_warnings};
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
@@ -43,7 +45,7 @@ const SHUTDOWN: Duration = Duration::from_millis(300);
 /// Runs one command.
 pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> ExitCode {
     let screen = logs::Screen::new(&session.options);
-    logs::start(&session.options, &screen, matches!(command, Command::Run));
+    logs::start(&session.options, &screen, is_run(&command));
     if let Err(error) = unblock_all() {
         tracing::warn!(target: "mgmt", "signals that were blocked stay so: {error}");
     }
@@ -69,15 +71,11 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
             Command::Deploy(options) => deploy(session, gapi, &options, &screen).await,
             Command::Cluster { what } => cluster(session, &what).await,
+            #[cfg(feature = "ssh")]
+            Command::Remote { what } => remote(session, gapi, &what, &screen).await,
             Command::Capture(options) => capture(session, gapi, &options).await,
             Command::Ask(asking) => ask::execute(session, asking).await,
-            Command::Schema => {
-                let text = describe::schema(
-                    session,
-                    prepared(session, gapi).await.map(|prepared| Arc::clone(prepared.config())),
-                )?;
-                print_unless_interrupted(text, &mut Ladder::new()?).await.map(|()| ExitCode::SUCCESS)
-            }
+            Command::Schema => schema(session, gapi).await,
             Command::Setup { what: Setup::Svc(options) } if options.template => setup::template(session),
             Command::Setup { what: Setup::Svc(options) } => {
                 // A service with a wrong graph would fail at each start. The first deploy may come later.
@@ -117,6 +115,16 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     code
 }
 
+/// Whether the command runs the graph, here or on other hosts.
+fn is_run(command: &Command) -> bool {
+    match command {
+        Command::Run => true,
+        #[cfg(feature = "ssh")]
+        Command::Remote { what } => what.is_run(),
+        _ => false,
+    }
+}
+
 /// Whether what the command prints is JSON.
 fn is_json(command: &Command) -> bool {
     match command {
@@ -124,6 +132,8 @@ fn is_json(command: &Command) -> bool {
         Command::Ask(asking) => asking.is_json(),
         Command::Deploy(options) => options.is_json(),
         Command::Cluster { what } => what.is_json(),
+        #[cfg(feature = "ssh")]
+        Command::Remote { what } => what.is_json(),
         _ => false,
     }
 }
@@ -203,6 +213,12 @@ async fn prepared(session: &Session, gapi: impl Gapi) -> Result<Prepared, Comman
         prepared = builder.check() => Ok(prepared?),
         signal = ladder.first() => Err(CommandError::Interrupted(signal)),
     }
+}
+
+async fn schema(session: &Session, gapi: impl Gapi) -> Result<ExitCode, CommandError> {
+    let prepared = prepared(session, gapi).await;
+    let text = describe::schema(session, prepared.map(|prepared| Arc::clone(prepared.config())))?;
+    print_unless_interrupted(text, &mut Ladder::new()?).await.map(|()| ExitCode::SUCCESS)
 }
 
 async fn check(

@@ -146,6 +146,27 @@ pub(crate) const OF_MEMBERS: &[Meaning] = &[
     ENDED,
 ];
 
+#[cfg(feature = "ssh")]
+pub(crate) const OF_REMOTE_PLAN: &[Meaning] = &[
+    ("0", "Nothing would change on any host."),
+    ("1", "Wrong options or graph, a host can't be reached, or a check failed on one: not every plan is complete."),
+    ("2", "Changes are pending on a host."),
+    CLOSED,
+    STOPPED,
+    ENDED,
+];
+
+#[cfg(feature = "ssh")]
+pub(crate) const OF_REMOTE: &[Meaning] = &[
+    ("0", "All hosts have ended well: by their converged timeout, by ^C, or by the maximum runtime."),
+    ("1", "Wrong options or graph, or a host can't be reached, was lost, has failed, or can't converge."),
+    ("2", "A host has ended with drift that is an alert (`alert`, `--alert-only`), and none has failed."),
+    ("129", "The terminal was closed (SIGHUP). Without a terminal, SIGHUP reads graph and hosts again."),
+    ("130", "Interrupted three times: the hosts were left, and end by themselves."),
+    ("143", "Terminated (SIGTERM) by something other than a service manager."),
+    ("other", "A resource of the kind `exit` has ended the run of a host with this code, 0 to 255."),
+];
+
 pub(crate) const OF_GRAPH: &[Meaning] = &[
     ("0", "The graph was printed or drawn."),
     ("1", "Wrong options or graph, or the file can't be written."),

@@ -155,6 +155,43 @@ pub(crate) fn cluster_size(command: Command) -> Command {
     extended(only(command, &[OF_WORLD]), &examples, exit::OF_MEMBERS)
 }
 
+#[cfg(feature = "ssh")]
+pub(crate) fn remote(command: Command) -> Command {
+    let examples = [
+        ("plan web1 web2", "show what a run would do there"),
+        ("run web1 web2 -t 5", "run until all hosts have been converged for 5 seconds"),
+    ];
+    extended(only(command, &[]), &examples, exit::OF_REMOTE)
+}
+
+#[cfg(feature = "ssh")]
+pub(crate) fn remote_plan(command: Command) -> Command {
+    let examples = [
+        ("web1 root@10.0.0.7", "show what a run would do on these hosts, with diffs"),
+        ("--hosts hosts.txt --parallel 20 -q", "count the changes on many hosts"),
+    ];
+    let command = only(command, &[OF_GRAPHS, &["show", "sema"]]).mut_arg("each", |arg| arg.hide(true));
+    extended(command, &examples, exit::OF_REMOTE_PLAN)
+}
+
+#[cfg(feature = "ssh")]
+pub(crate) fn remote_run(command: Command) -> Command {
+    let examples = [
+        ("web1 web2", "repair what has drifted there now; each host ends when it has converged"),
+        ("web1 web2 -t 5", "all end when all have been converged for 5 seconds"),
+        ("root@10.0.0.7 --watch", "stay, and repair whatever drifts there, until ^C"),
+    ];
+    // `remote` hides all options of a run; a run there takes most of them, so show these again.
+    let hidden = ["graphviz", "graphviz_filter", "metrics", "converged_status_file"];
+    let run = RunOptions::augment_args(Command::new("run"));
+    let shown: Vec<_> = run.get_arguments().filter(|arg| !arg.is_hide_set()).map(|arg| arg.get_id().clone()).collect();
+    let command = command.mut_args(|arg| {
+        let is_shown = shown.contains(arg.get_id()) && !hidden.contains(&arg.get_id().as_str());
+        if is_shown || arg.get_help_heading() == Some(SOURCES) { arg.hide(false) } else { arg }
+    });
+    extended(command, &examples, exit::OF_REMOTE)
+}
+
 /// The commands that take names of resources.
 pub(crate) const ASKING: &[&str] = &["status", "why", "events", "poke"];
 /// The options of a run that a command to a running instance uses.

@@ -9,7 +9,10 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::id::{Palette, ResourceId, Role, in_json};
+use crate::id::{Palette, ResourceId, Role, in_json, in_one_line};
+
+/// The field of a span around what another host has reported: its name.
+const HOST: &str = "host";
 
 /// The format of a line. The subscriber must store the fields of spans as JSON (`JsonFields`).
 #[derive(Clone, Copy, Debug)]
@@ -86,6 +89,9 @@ fn text(before: Before, whose: &Map<String, Json>, out: &mut Writer<'_>, event: 
         Before::Word if *level == Level::WARN => write!(out, "{} ", palette.paint(role, "warning:"))?,
         Before::Word => write!(out, "{} ", palette.paint(role, format!("{level}:").to_lowercase()))?,
         _ => write!(out, "{} ", palette.paint(role, format_args!("{level:>5}")))?,
+    }
+    if let Some(Json::String(host)) = whose.get(HOST) {
+        write!(out, "{}: ", in_one_line(host))?;
     }
     if let (Some(Json::String(kind)), Some(Json::String(name))) = (whose.get("kind"), whose.get("name")) {
         let (id, mut said) = (ResourceId::new(kind, name.as_str()).to_string(), String::new());

@@ -26,6 +26,10 @@ pub(crate) struct Screen {
     /// The palette of standard error.
     pub(crate) palette: Palette,
     outlet: Outlet,
+    /// The bar that is drawn: another one than `bar` if that is hidden for good.
+    drawn: ProgressBar,
+    /// What each line begins with: the name of a host.
+    prefix: String,
 }
 
 impl Screen {
@@ -34,7 +38,17 @@ impl Screen {
         let palette = if is_text { colour::palette(options.color, &io::stderr()) } else { Palette::Plain };
         let terminal = is_text && colour::has_screen();
         let quiet = terminal && options.quiet;
-        Screen { bar: ProgressBar::hidden(), terminal, quiet, palette, outlet: Outlet::default() }
+        let bar = ProgressBar::hidden();
+        let (drawn, prefix) = (bar.clone(), String::new());
+        Screen { bar, terminal, quiet, palette, outlet: Outlet::default(), drawn, prefix }
+    }
+
+    /// The same screen for one of many hosts: the lines begin with its name, and it has no bar of its own.
+    #[cfg(feature = "ssh")]
+    pub(crate) fn of_host(&self, name: &str, width: usize) -> Screen {
+        let name = format!("{:<width$}", crate::id::in_one_line(name));
+        let prefix = format!("{} ", self.palette.paint(crate::id::Role::Place, name));
+        Screen { bar: ProgressBar::hidden(), prefix, ..self.clone() }
     }
 
     /// The target on which the bar draws.
@@ -65,7 +79,11 @@ impl Screen {
     /// the palette has them.
     pub(crate) fn say(&self, text: &str) {
         let text = if self.palette == Palette::Coloured { harmless_in_colour(text) } else { harmless(text) };
-        self.bar.suspend(|| self.outlet.write(format!("{text}\n").into_bytes()));
+        let text = match self.prefix.as_str() {
+            "" => format!("{text}\n"),
+            prefix => text.split('\n').map(|line| format!("{prefix}{line}\n")).collect(),
+        };
+        self.drawn.suspend(|| self.outlet.write(text.into_bytes()));
     }
 }
 

@@ -10,6 +10,8 @@ use crate::cli::ask::Asking;
 use crate::cli::capture::CaptureOptions;
 use crate::cli::cluster::ClusterCommand;
 use crate::cli::deploy::DeployOptions;
+#[cfg(feature = "ssh")]
+use crate::cli::remote_options::RemoteCommand;
 use crate::cli::setup::Svc;
 use crate::cli::world::WorldOptions;
 use crate::cli::{exit, help};
@@ -197,6 +199,14 @@ pub enum Command {
         /// What to show.
         #[command(subcommand)]
         what: ClusterCommand,
+    },
+    /// Plan and run the graph on other hosts, over SSH, with nothing installed there
+    #[cfg(feature = "ssh")]
+    #[command(defer(help::remote))]
+    Remote {
+        /// What to do.
+        #[command(subcommand)]
+        what: RemoteCommand,
     },
     /// Print a graph that declares what this host has now
     #[command(defer(help::capture))]

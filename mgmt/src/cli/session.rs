@@ -3,6 +3,8 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(feature = "ssh")]
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value as Json};
 
@@ -15,6 +17,8 @@ use crate::cli::report::CommandError;
 use crate::gapi::{Gapi, Warnings};
 use crate::graph::{GraphConfig, Kinds, Vertex};
 use crate::id::Palette;
+#[cfg(feature = "ssh")]
+use crate::remote::HostsBox;
 use crate::resource::{Format, Provisions, SECRET_PLACEHOLDER, World};
 use crate::runtime::{Builder, Engine, Prefix};
 use crate::sys::dumps;
@@ -36,8 +40,27 @@ pub(crate) struct Session {
     pub(crate) command_line: CommandLine,
     /// Where warnings about the graph go.
     pub(crate) warnings: Warnings,
+    /// The hosts of the program, for `remote` without hosts on the command line.
+    #[cfg(feature = "ssh")]
+    pub(crate) hosts: KeptHosts,
     /// The options of this invocation.
     pub(crate) options: RunOptions,
+}
+
+/// The hosts of a program, until they are used. Clones are the same.
+#[cfg(feature = "ssh")]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeptHosts(Arc<Mutex<Option<HostsBox>>>);
+
+#[cfg(feature = "ssh")]
+impl KeptHosts {
+    pub(crate) fn new(hosts: HostsBox) -> KeptHosts {
+        KeptHosts(Arc::new(Mutex::new(Some(hosts))))
+    }
+
+    pub(crate) fn take(&self) -> Option<HostsBox> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Session {

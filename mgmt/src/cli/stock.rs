@@ -12,6 +12,8 @@ use crate::cli::commands::LAST_WORDS;
 use crate::cli::exit::FAILED;
 use crate::cli::logs::Screen;
 use crate::cli::options::{Command, LogFormat, Options, RunOptions, Setup, seconds};
+#[cfg(feature = "ssh")]
+use crate::cli::remote_options::{RemoteCommand, RemoteRunOptions, SshOptions};
 use crate::cli::report::{CommandError, complain, show_warnings};
 use crate::cli::session::print;
 use crate::cli::{convert, exit, help, usage};
@@ -30,6 +32,10 @@ struct Stock {
     source: SourceOptions,
     #[command(flatten, next_help_heading = "How it runs")]
     run: RunOptions,
+    /// How hosts are reached that the files of `--remote` name.
+    #[cfg(feature = "ssh")]
+    #[command(flatten)]
+    ssh: SshOptions,
     #[command(subcommand)]
     command: Option<StockCommand>,
 }
@@ -56,6 +62,10 @@ struct SourceOptions {
     /// Puppet's configuration file
     #[arg(long, global = true, value_name = "FILE")]
     puppet_conf: Option<PathBuf>,
+    /// A YAML file whose key `remote` names the host on which its graph runs; can be given several times
+    #[cfg(feature = "ssh")]
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["yaml", "program", "puppet", "deploy"])]
+    remote: Vec<PathBuf>,
     /// Report unknown keys as warnings, not as errors
     #[arg(long, global = true)]
     allow_unknown: bool,
@@ -77,14 +87,14 @@ enum StockCommand {
 pub fn stock() -> ExitCode {
     // Clap's `arg_required_else_help` counts an environment variable as an argument.
     if std::env::args_os().len() <= 1 {
-        let printed = Stock::command().print_help();
+        let printed = stock_command().print_help();
         return if usage::is_unwritten(printed) { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
     }
-    let stock = match usage::matches::<Stock>(Stock::command(), std::env::args_os()).and_then(checked) {
+    let stock = match usage::matches::<Stock>(stock_command(), std::env::args_os()).and_then(checked) {
         Ok(stock) => stock,
         Err(error) => return usage::fail(&error),
     };
-    let app = App::new("mgmt").built_by(Stock::command).inherit_env();
+    let app = App::new("mgmt").built_by(stock_command).inherit_env();
     let options = YamlOptions { allow_unknown: stock.source.allow_unknown, ..YamlOptions::default() };
     match &stock.command {
         Some(StockCommand::Convert { file }) => convert_file(file, &options, &stock.run).unwrap_or_else(|error| {
@@ -96,10 +106,23 @@ pub fn stock() -> ExitCode {
     }
 }
 
+/// The command line of the program.
+fn stock_command() -> clap::Command {
+    #[cfg(feature = "ssh")]
+    {
+        // `run --remote` takes them too. `remote` shows its own.
+        let ssh = SshOptions::augment_args(clap::Command::new("ssh"));
+        let ids: Vec<_> = ssh.get_arguments().map(|arg| arg.get_id().clone()).collect();
+        Stock::command().mut_args(|arg| if ids.contains(arg.get_id()) { arg.global(true).hide(true) } else { arg })
+    }
+    #[cfg(not(feature = "ssh"))]
+    Stock::command()
+}
+
 /// Refuses options that have no effect without another option, and a command that needs a graph but has none.
 fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     let source = &stock.source;
-    let wrong = |message: &str| Stock::command().error(clap::error::ErrorKind::ArgumentConflict, message);
+    let wrong = |message: &str| stock_command().error(clap::error::ErrorKind::ArgumentConflict, message);
     if source.program.is_none() && (source.every.is_some() || !source.watch_file.is_empty()) {
         return Err(wrong("--every and --watch-file need --command"));
     }
@@ -109,11 +132,21 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
             Command::Run | Command::Plan { .. } | Command::Check { .. } | Command::Graph { .. } => true,
             Command::Setup { what: Setup::Svc(svc) } => !svc.template,
             Command::Deploy(options) => options.what.is_none(),
+            // On another host, the graph comes from the host that has started this program there.
+            #[cfg(feature = "ssh")]
+            Command::Remote { .. } => crate::remote::far_end().is_none(),
             Command::Ask(_) | Command::Cluster { .. } | Command::Capture(_) => false,
             Command::Schema | Command::Completion { .. } | Command::Man => false,
         },
         Some(StockCommand::Convert { .. }) => false,
     };
+    #[cfg(feature = "ssh")]
+    if !source.remote.is_empty() {
+        return match stock.command {
+            None | Some(StockCommand::Common(Command::Run)) => Ok(stock),
+            _ => Err(wrong("--remote is an option of `run`; other commands take one such file with --yaml")),
+        };
+    }
     let has_source = source.yaml.is_some() || source.program.is_some() || source.puppet.is_some();
     if stock.run.deploy && has_source {
         return Err(wrong("--deploy runs what was deployed: leave out --yaml, --command and --puppet"));
@@ -126,7 +159,7 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
         };
         let missing =
             format!("no graph: give one with --yaml FILE, with --command LINE (a program that prints YAML), {last}");
-        return Err(Stock::command().error(clap::error::ErrorKind::MissingRequiredArgument, missing));
+        return Err(stock_command().error(clap::error::ErrorKind::MissingRequiredArgument, missing));
     }
     if source.puppet.is_none() && source.puppet_conf.is_some() {
         return Err(wrong("--puppet-conf needs --puppet"));
@@ -136,10 +169,23 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
 
 fn execute(app: App, stock: &Stock, command: Option<Command>, options: YamlOptions) -> ExitCode {
     let mut run = stock.run.clone();
+    #[cfg(feature = "ssh")]
+    let command = of_remote_files(stock, command);
     if let (None, Some(path)) = (&run.hostname, &stock.source.yaml) {
         run.hostname = named_host(path, &options);
     }
     app.run(Options { run, command }, Source::new(&stock.source, options))
+}
+
+/// The command that a run of files with `remote` is.
+#[cfg(feature = "ssh")]
+fn of_remote_files(stock: &Stock, command: Option<Command>) -> Option<Command> {
+    if stock.source.remote.is_empty() {
+        return command;
+    }
+    let SourceOptions { remote, allow_unknown, .. } = &stock.source;
+    let options = RemoteRunOptions::of_files(remote.clone(), *allow_unknown, stock.ssh.clone());
+    Some(Command::Remote { what: RemoteCommand::Run(Box::new(options)) })
 }
 
 /// Whether a file argument means standard input.
@@ -231,6 +277,10 @@ impl Gapi for Source {
             Source::Program(program) => program.reload().await,
             Source::None(fixed) => fixed.reload().await,
         }
+    }
+
+    fn travels(&self) -> bool {
+        true
     }
 
     fn files(&self) -> Vec<PathBuf> {

@@ -47,6 +47,10 @@ impl GraphSender {
 }
 
 impl Gapi for Channel {
+    fn travels(&self) -> bool {
+        true
+    }
+
     async fn init(&mut self, _: GapiData) -> Result<(), GapiError> {
         self.begun.begin()
     }

@@ -113,6 +113,12 @@ pub trait Gapi: Send + 'static {
         Vec::new()
     }
 
+    /// Whether the graphs are made on this host even when they run on another one, and travel there as data. False, the
+    /// default: they are made where they run, by the same program with what it finds there.
+    fn travels(&self) -> bool {
+        false
+    }
+
     /// Called once, when the engine ends.
     fn close(&mut self) -> impl Future<Output = ()> + Send {
         async {}

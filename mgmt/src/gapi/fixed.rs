@@ -17,6 +17,10 @@ pub fn fixed(config: GraphConfig) -> Fixed {
 }
 
 impl Gapi for Fixed {
+    fn travels(&self) -> bool {
+        true
+    }
+
     async fn init(&mut self, _: GapiData) -> Result<(), GapiError> {
         self.begun.begin()
     }

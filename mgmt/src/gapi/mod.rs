@@ -13,7 +13,7 @@ mod native;
 mod printed;
 mod signal;
 mod warn;
-#[cfg(feature = "yaml")]
+#[cfg(any(feature = "ssh", feature = "yaml"))]
 mod watcher;
 #[cfg(feature = "yaml")]
 mod yaml;
@@ -26,6 +26,8 @@ pub use contract::{Gapi, GapiData, GapiError};
 pub use deploy::{
     DeployDetails, DeployError, DeploySource, Deployed, Deploys, ListedDeploy, Publish, RolloutView, Waves, deployed,
 };
+#[cfg(feature = "ssh")]
+pub(crate) use deploy::{Hold, Packed, PrivateTerms, Stowed, Terms as TravelTerms, pack, pack_files};
 pub use failure::Failure;
 pub use fixed::{Fixed, fixed};
 pub use hosts::{WorldSchedule, WorldSignal, WorldView};
@@ -34,7 +36,9 @@ pub use native::{Cx, Native, native};
 pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
 pub(crate) use warn::Warnings;
+#[cfg(feature = "ssh")]
+pub(crate) use watcher::Watcher;
+#[cfg(feature = "yaml")]
+pub use yaml::{RemoteAddress, Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_of_stdin, yaml_schema};
 #[cfg(all(feature = "cli", feature = "yaml"))]
 pub(crate) use yaml::{STDIN, Written, lacking, read_graph_file, write_yaml, yaml_schema_with};
-#[cfg(feature = "yaml")]
-pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_of_stdin, yaml_schema};

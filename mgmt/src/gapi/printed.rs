@@ -178,6 +178,10 @@ async fn asked_interval(ask: &Command) -> Duration {
 }
 
 impl Gapi for Program {
+    fn travels(&self) -> bool {
+        true
+    }
+
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
         if self.data.is_some() {
             return Err(GapiError::Failed(

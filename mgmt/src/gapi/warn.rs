@@ -13,13 +13,13 @@ pub(crate) struct Warnings(Option<Arc<Mutex<Vec<Problem>>>>);
 
 impl Warnings {
     /// Keeps the warnings for [`Warnings::take`], and logs none.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "ssh"))]
     pub(crate) fn kept() -> Warnings {
         Warnings(Some(Arc::default()))
     }
 
     /// The warnings that were kept since the last call.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "ssh"))]
     pub(crate) fn take(&self) -> Vec<Problem> {
         let Some(kept) = &self.0 else { return Vec::new() };
         std::mem::take(&mut *kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner))

@@ -37,6 +37,8 @@ pub use builder::Graph;
 pub(crate) use coming::{Doubt, Doubts};
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
+#[cfg(feature = "ssh")]
+pub(crate) use deploy::relocate_graph;
 pub use deploy::{
     Carried, CarriedEntry, CarriedTree, CarriedUse, ContentId, ContentRef, Deploy, DeployId, Difference, Fate,
     FieldChange, Relocation, ResourceChange, Rollout, Stage, Wave, WaveGoal,

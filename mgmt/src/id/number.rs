@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The slot of a resource in a running engine. It stays the same as long as the resource is in the graph, even when the
 /// graph is replaced.
@@ -32,7 +32,7 @@ impl Place {
 }
 
 /// The version of the graph: 1 for the first one, one more with each swap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 

@@ -1,12 +1,12 @@
 //! A plan as data.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::id::ResourceId;
 use crate::resource::{Change, Obstacle};
 
 /// What would be done now. A plan is the result of the checks that run before every apply.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Plan {
     /// The name of the graph.
@@ -15,14 +15,14 @@ pub struct Plan {
     pub resources: Vec<PlanEntry>,
     /// Resources of earlier runs that are no longer in the graph, and would be undone: those that depended on others
     /// first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<PlanUndo>,
     /// How many resources there are of each outcome.
     pub summary: Summary,
 }
 
 /// What would be undone of a resource that is no longer in the graph.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlanUndo {
     /// The resource.
@@ -39,7 +39,7 @@ impl PlanUndo {
 }
 
 /// What would be done with one resource.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlanEntry {
     /// The resource.
@@ -47,10 +47,10 @@ pub struct PlanEntry {
     /// The place where it was declared.
     pub origin: String,
     /// The host that exports it, if it was collected.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exported_by: Option<String>,
     /// The resources that come before it by edges which no declaration contains, each with the reason.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<After>,
     /// What would be done.
     #[serde(flatten)]
@@ -58,29 +58,29 @@ pub struct PlanEntry {
     /// Why the repair can't be made now, for example because a directory, a user or a program does not exist: a run
     /// would wait until that changes, or fail. Only for a resource that has drifted, is not in noop, and has no
     /// resource before it that would change.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub obstacle: Option<String>,
     /// Resources that would change and notify it: it would be refreshed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refreshed_by: Vec<ResourceId>,
     /// Resources that changed in an earlier run and notify it: the refresh that it has not got since would be made now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refresh_owed_by: Vec<ResourceId>,
     /// Resources that need a value of this one which was not kept: this one would generate its values again, for all
     /// that receive them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked_by: Vec<ResourceId>,
     /// Resources that have changed, or would change, and notify this one, which does not get the refresh because it is
     /// in noop.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owed_by: Vec<ResourceId>,
     /// Remarks of the kind about this resource, independent of the outcome.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
 
 /// A resource that comes before another one by an edge that a pass added.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct After {
     /// The resource that comes first.
@@ -97,7 +97,7 @@ impl After {
 }
 
 /// What would be done with one resource.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
@@ -114,7 +114,7 @@ pub enum Outcome {
         noop: bool,
         /// Whether the drift is an alert ([`Meta::alert`](crate::resource::Meta::alert)): then it would not be repaired
         /// either, and `noop` is true too.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         alert: bool,
     },
     /// The outcome can't be known before other resources have run: they send a value that does not exist yet, or they
@@ -123,7 +123,7 @@ pub enum Outcome {
         /// The resources that must run first.
         until: Vec<ResourceId>,
         /// The error of the check now, if it failed.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         now: Option<String>,
     },
     /// The resource would not run, because resources before it failed.
@@ -136,13 +136,13 @@ pub enum Outcome {
         /// The error of the check.
         error: String,
         /// The cause that the resource would wait for.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         waits_for: Option<Obstacle>,
     },
 }
 
 /// How many resources of each outcome a plan has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// As declared: nothing would be done.
@@ -166,10 +166,10 @@ pub struct Summary {
     /// The check failed.
     pub failed: usize,
     /// Hidden: not checked.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub hidden: usize,
     /// No longer in the graph: would be undone.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub undone: usize,
 }
 

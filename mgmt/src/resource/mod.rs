@@ -110,6 +110,8 @@ pub use origin::{Offerer, Origin, Reason, Span};
 pub use output::{
     FieldValue, Join, NodeRef, NodeSort, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire,
 };
+#[cfg(feature = "ssh")]
+pub(crate) use owned::CARGO_DIR;
 pub(crate) use owned::{CONTROL_SOCKET, DEPLOYS_DIR, is_engines};
 #[cfg(feature = "etcd")]
 pub(crate) use owned::{ETCD_DIR, TRUST_DIR};
@@ -132,6 +134,9 @@ pub use seconds::Seconds;
 pub(crate) use seconds::seconds_schema;
 #[cfg(any(feature = "cli", feature = "yaml"))]
 pub(crate) use seconds::{WITH_UNIT, with_units};
+#[cfg(feature = "ssh")]
+pub(crate) use secret::in_clear;
+pub(crate) use secret::is_in_clear;
 pub use secret::{Clearance, SECRET_PLACEHOLDER, Secret};
 pub use sema::Sema;
 pub use shipped::{MergedDirs, ShippedFiles};

@@ -18,7 +18,7 @@ use crate::resource::error::{Error, Result};
 use crate::resource::facts::{Format, TypeFacts};
 use crate::resource::origin::Origin;
 use crate::resource::output::{NotReceived, Output, Sendable, Value, Wire};
-use crate::resource::secret::Secret;
+use crate::resource::secret::{SECRET_PLACEHOLDER, Secret};
 
 /// Values, each with a name: given as a map, or received from several resources. Some of them may be secrets.
 #[derive(Clone)]
@@ -190,12 +190,13 @@ impl Serialize for Values {
         #[serde(untagged)]
         enum Shown<'a> {
             Plain(&'a Any),
-            Secret(&'a Secret<String>),
+            Secret(&'static str),
         }
         match &self.0 {
             Form::Whole(values) => serializer.collect_map(values.iter().map(|(name, one)| match one {
                 One::Plain(any) => (name, Shown::Plain(any)),
-                One::Secret(secret) => (name, Shown::Secret(secret)),
+                // Read again, it would not be a secret any more: it never travels.
+                One::Secret(_) => (name, Shown::Secret(SECRET_PLACEHOLDER)),
             })),
             Form::Known { .. } => serializer.serialize_str("(as received before)"),
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::resource::world::WorldError;
 #[cfg(feature = "dbus")]
@@ -28,14 +28,14 @@ const GROUPS: &str = "/etc/group";
 
 /// The reason for a failure that can disappear at any time without the resource: the resource waits for that, without a
 /// limit, and uses up no try.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Obstacle {
     /// The sort of obstacle.
     pub kind: ObstacleKind,
     /// The path that must change for the obstacle to disappear; `None` if it is not a path of this machine. The path is
     /// watched as long as the resource waits.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
 }
 

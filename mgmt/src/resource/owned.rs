@@ -17,6 +17,9 @@ pub(crate) const CONTROL_SOCKET: &str = "control.sock";
 /// The name of the directory in which an engine keeps the deploys that it has received.
 pub(crate) const DEPLOYS_DIR: &str = "deploys";
 
+/// The name of the directory in which an engine keeps the files that have come with a graph from another machine.
+pub(crate) const CARGO_DIR: &str = "cargo";
+
 /// The name of the directory of the server of etcd that a host runs, and of what it remembers of other servers.
 pub(crate) const ETCD_DIR: &str = "etcd";
 
@@ -25,9 +28,9 @@ pub(crate) const TRUST_DIR: &str = "trust";
 
 /// Whether what has this name in the engine's working directory belongs to the engine: the private directories of
 /// resources, their records, the journal (also a new and a corrupt one), its lock, the control socket, the deploys
-/// that it has received, its server of etcd, and its certificates. A graph may have other files beside them.
+/// and the files that it has received, its server of etcd, and its certificates. A graph may have other files beside them.
 fn is_own_name(name: &OsStr) -> bool {
-    ["pgraph", RECORDS, CONTROL_SOCKET, DEPLOYS_DIR, ETCD_DIR, TRUST_DIR].map(OsStr::new).contains(&name)
+    ["pgraph", RECORDS, CONTROL_SOCKET, DEPLOYS_DIR, CARGO_DIR, ETCD_DIR, TRUST_DIR].map(OsStr::new).contains(&name)
         || name.as_encoded_bytes().starts_with(b"journal.")
 }
 

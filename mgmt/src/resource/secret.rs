@@ -1,6 +1,7 @@
 //! `Secret<T>`: a value that prints, logs, diffs and serialises as a placeholder.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -120,10 +121,42 @@ impl<T: Zeroize> From<T> for Secret<T> {
     }
 }
 
-impl<T: Zeroize> Serialize for Secret<T> {
+impl<T: Zeroize + Serialize> Serialize for Secret<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(SECRET_PLACEHOLDER)
+        match is_in_clear() {
+            true => self.0.serialize(serializer),
+            false => serializer.serialize_str(SECRET_PLACEHOLDER),
+        }
     }
+}
+
+thread_local! {
+    /// Whether secrets are serialised as they are on this thread, and whether one was.
+    static IN_CLEAR: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Serialises secrets as they are, on this thread, as long as `make` runs: for a graph that goes to another machine
+/// through a channel that no other user can read. The result must go nowhere else. Returns whether there was a secret.
+#[cfg(feature = "ssh")]
+pub(crate) fn in_clear<T>(make: impl FnOnce() -> T) -> (T, bool) {
+    struct Former(Option<bool>);
+    impl Drop for Former {
+        fn drop(&mut self) {
+            IN_CLEAR.set(self.0);
+        }
+    }
+    let _former = Former(IN_CLEAR.replace(Some(false)));
+    let made = make();
+    (made, IN_CLEAR.get() == Some(true))
+}
+
+/// Whether a secret that is being serialised must be as it is. The caller has a secret.
+pub(crate) fn is_in_clear() -> bool {
+    let is = IN_CLEAR.get().is_some();
+    if is {
+        IN_CLEAR.set(Some(true));
+    }
+    is
 }
 
 impl<'de, T: Zeroize + Deserialize<'de>> Deserialize<'de> for Secret<T> {

@@ -133,6 +133,12 @@ impl<G: Gapi> Builder<G> {
         Builder { gapi, options: self.options }
     }
 
+    /// Puts another source of graphs around this one.
+    #[cfg(feature = "ssh")]
+    pub(crate) fn map_gapi<H: Gapi>(self, around: impl FnOnce(G) -> H) -> Builder<H> {
+        Builder { gapi: around(self.gapi), options: self.options }
+    }
+
     /// Runs one graph that never changes by itself.
     pub fn graph(self, config: GraphConfig) -> Builder<Fixed> {
         self.gapi(fixed(config))
@@ -154,7 +160,7 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// Where the warnings about graphs go. Default: to the log.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "ssh"))]
     pub(crate) fn warnings(mut self, warnings: Warnings) -> Self {
         self.options.warnings = warnings;
         self

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, ResourceId, harmless, in_one_line};
 use crate::resource::{Change, Obstacle, seconds};
@@ -12,7 +12,7 @@ use crate::scheduler::Causes;
 use crate::sys::culprit::Process;
 
 /// An event, with its time.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// The time since the engine started.
     #[serde(with = "seconds")]
@@ -23,7 +23,7 @@ pub struct Event {
 }
 
 /// The operation of a resource that failed. A failure to leave the graph is in [`EventKind::Left`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Operation {
@@ -49,7 +49,7 @@ impl fmt::Display for Operation {
 }
 
 /// What an event is about.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -61,7 +61,7 @@ pub enum EventKind {
         /// Why it was checked.
         causes: Causes,
         /// Whether the resource is in noop and owed a refresh, which it does not get: it is then not as it should be.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         owed: bool,
     },
     /// A check found drift.
@@ -77,7 +77,7 @@ pub enum EventKind {
         noop: bool,
         /// Whether the drift is an alert ([`Meta::alert`](crate::resource::Meta::alert)): then it will not be repaired
         /// either, and `noop` is true too.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         alert: bool,
     },
     /// An apply succeeded.
@@ -121,7 +121,7 @@ pub enum EventKind {
         error: Option<String>,
         /// The pause before the undo is tried again, in seconds; `None`: it is not, in this run. What the kind does
         /// when it leaves is not repeated.
-        #[serde(with = "seconds::option", skip_serializing_if = "Option::is_none")]
+        #[serde(default, with = "seconds::option", skip_serializing_if = "Option::is_none")]
         retry_in: Option<Duration>,
     },
     /// What a resource that has left the graph changed is being undone
@@ -186,7 +186,7 @@ pub enum EventKind {
         error: String,
         /// The time until the next try; `None`: no further try until a graph changes the resource (or, with `rewatch`,
         /// until any new graph).
-        #[serde(with = "seconds::option")]
+        #[serde(default, with = "seconds::option")]
         retry_in: Option<Duration>,
     },
     /// A check, an apply, a refresh or the watch failed for a cause outside of the graph that can go away: the resource
@@ -308,6 +308,9 @@ pub enum EventKind {
     },
     /// The engine has ended.
     Stopped,
+    /// An event of a kind that this version does not know: it was read from the data of a later one.
+    #[serde(other)]
+    Unknown,
 }
 
 impl EventKind {
@@ -341,6 +344,7 @@ impl EventKind {
             EventKind::Exit { .. } => "exit",
             EventKind::Warning { .. } => "warning",
             EventKind::Stopped => "stopped",
+            EventKind::Unknown => "unknown",
         }
     }
 
@@ -442,6 +446,7 @@ impl fmt::Display for EventKind {
             EventKind::Exit { id, code } => write!(f, "{id}: ends the program with code {code}"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),
             EventKind::Stopped => f.write_str("stopped"),
+            EventKind::Unknown => f.write_str("an event that this version does not know"),
         }
     }
 }

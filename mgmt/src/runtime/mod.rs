@@ -20,6 +20,8 @@ mod events;
 mod exchange;
 mod files;
 mod follow;
+#[cfg(all(feature = "cli", feature = "ssh"))]
+mod for_others;
 mod forget;
 mod grouped;
 mod guard;
@@ -45,6 +47,8 @@ mod prefix;
 mod prepare;
 mod publish;
 mod reach;
+#[cfg(test)]
+mod read_back;
 mod running;
 mod seats;
 mod settings;
@@ -77,8 +81,10 @@ pub use engine::Engine;
 pub use error::EngineError;
 pub use event::{Event, EventKind, Operation};
 pub use events::Events;
-pub use measure::{DURATION_CLASSES, Measure, Measures};
 #[cfg(feature = "cli")]
+#[cfg(all(feature = "cli", feature = "ssh"))]
+pub(crate) use for_others::ForOthers;
+pub use measure::{DURATION_CLASSES, Measure, Measures};
 pub(crate) use prefix::Prefix;
 #[cfg(all(feature = "dbus", any(test, feature = "testing")))]
 pub(crate) use signal_stream::stream_of;

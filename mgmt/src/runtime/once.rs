@@ -10,6 +10,16 @@ use crate::runtime::error::EngineError;
 use crate::runtime::follow::{close, first_graph};
 
 impl<G: Gapi> Builder<G> {
+    /// The graph as its source has declared it, if an engine on some host could run it. This host is not examined.
+    #[cfg(feature = "ssh")]
+    pub(crate) async fn declared(mut self) -> Result<GraphConfig, EngineError> {
+        let prefix = self.options.prefix()?;
+        let config = self.only_graph(prefix.path()).await?;
+        let prepared = self.options.preparing.anywhere(config.clone()).await?;
+        tell_warnings(&prepared, &self.options.warnings);
+        Ok(config)
+    }
+
     /// The first graph of the source, which is closed: no further one will be asked for.
     pub(super) async fn only_graph(&mut self, prefix: &Path) -> Result<GraphConfig, EngineError> {
         has_runtime()?;

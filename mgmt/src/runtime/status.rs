@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::id::{Generation, Node, ResourceId};
 use crate::resource::{Change, Obstacle, seconds};
@@ -13,7 +13,7 @@ use crate::scheduler::{Causes, State};
 const TOLD_MAX: usize = 1000;
 
 /// The state of an engine at one moment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
     /// The number of the graph in force, counted from 1.
@@ -34,7 +34,7 @@ pub struct Status {
     pub hopeless: bool,
     /// Why the other hosts have not converged, if they count
     /// ([`Builder::converged_cluster`](crate::runtime::Builder::converged_cluster)).
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// How many have drifted and are alerts.
     pub alerts: usize,
@@ -49,7 +49,7 @@ pub struct Status {
 }
 
 /// How far an engine has got: quick to compute, whatever the size of the graph.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// How many resources the graph has.
@@ -67,7 +67,7 @@ pub struct Progress {
 }
 
 /// The state of one resource.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResourceStatus {
     /// The resource.
@@ -80,12 +80,12 @@ pub struct ResourceStatus {
     /// The last error.
     pub error: Option<String>,
     /// The cause that the resource waits for.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<Obstacle>,
 }
 
 /// What a resource does or waits for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", content = "by", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Standing {
@@ -163,7 +163,7 @@ impl Standing {
 }
 
 /// One operation that is under way.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunningStatus {
     /// The resource.

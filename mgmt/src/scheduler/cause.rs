@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::BitOr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why a resource is checked. A run has at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,5 +155,14 @@ impl fmt::Display for Causes {
 impl Serialize for Causes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter().map(Cause::word))
+    }
+}
+
+/// A word that this version does not know is left out.
+impl<'de> Deserialize<'de> for Causes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Causes, D::Error> {
+        let words = Vec::<String>::deserialize(deserializer)?;
+        let known = |word: &String| Cause::ALL.iter().copied().find(|cause| cause.word() == word);
+        Ok(words.iter().filter_map(known).collect())
     }
 }

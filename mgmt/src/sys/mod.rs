@@ -27,6 +27,8 @@ pub mod ours;
 pub mod packagekit;
 pub mod pollable;
 pub mod process;
+#[cfg(all(feature = "cli", feature = "ssh"))]
+pub mod prompt;
 pub mod rng;
 #[cfg(feature = "cli")]
 pub mod runtimes;
@@ -37,8 +39,10 @@ pub mod simulated;
 pub(crate) mod spaces;
 #[cfg(feature = "ssh")]
 pub mod ssh;
-#[cfg(feature = "yaml")]
+#[cfg(any(feature = "ssh", feature = "yaml"))]
 pub mod stdin;
+#[cfg(feature = "ssh")]
+pub mod stdio;
 #[cfg(feature = "dbus")]
 pub mod systemd;
 pub mod tables;

@@ -2,10 +2,10 @@
 
 use std::io::{Error, ErrorKind};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A kind of cause for a failure that lasts until something outside removes the cause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ObstacleKind {

@@ -1,5 +1,6 @@
 //! Other machines through ssh, on real sshd hosts in network namespaces. Needs root, OpenSSH and sudo.
 
+mod command_line;
 mod errors;
 mod faults;
 mod hosts;

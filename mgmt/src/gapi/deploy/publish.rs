@@ -8,14 +8,14 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::gapi::deploy::carry::{Cargo, carry};
 use crate::gapi::deploy::error::DeployError;
 use crate::gapi::deploy::fetch::{Deploys, unread};
 use crate::gapi::deploy::options::Publish;
+use crate::gapi::deploy::pack::{Packed, PrivateTerms, Terms, pack};
 use crate::graph::{
     ContentId, ContentRef, DEPLOY_BYTES_MAX, Deploy, DeployId, DeployState, GraphConfig, Head, Indexed, Kept, Kinds,
-    MESSAGE_BYTES_MAX, Pending, Problems, RecordError, Rollout, Stage, Upload, files_read, head_key, index_key,
-    index_keys, indexed, is_there, pending_key, record_key, removals, rollout_key, turn_key, uploads, validate,
+    MESSAGE_BYTES_MAX, Pending, RecordError, Rollout, Stage, Upload, head_key, index_key, index_keys, indexed,
+    is_there, pending_key, record_key, removals, rollout_key, turn_key, uploads,
 };
 use crate::resource::{Condition, Keys, LeaseId, Member, Transaction, WorldError, Write};
 use crate::sys::task::blocking;
@@ -57,36 +57,15 @@ struct Parcel {
 
 /// The graph and its files, or all reasons why they can't travel. Blocks.
 fn packed(config: &GraphConfig, kinds: &Kinds, publish: &Publish) -> Result<Parcel, DeployError> {
-    let (mut problems, mut data) = (Vec::new(), None);
-    match config.to_data() {
-        Ok(made) => {
-            // What does not travel is marked in it, and found by reading it as a host will.
-            let read = made.bind(kinds).and_then(|config| validate(&config));
-            problems.extend(read.err().unwrap_or_default().0);
-            data = Some(made);
-        }
-        Err(Problems(found)) => problems.extend(found),
-    }
-    let cargo = carry(&files_read(config, &publish.on_hosts), publish.private).unwrap_or_else(|found| {
-        problems.extend(found);
-        Cargo::default()
-    });
-    let Some(mut data) = data.filter(|_| problems.is_empty()) else { return Err(Problems(problems).into()) };
-    data.edges.retain(|edge| !edge.automatic);
-    let graph: Arc<[u8]> =
-        serde_json::to_vec(&data).map_err(|error| DeployError::System(format!("the graph: {error}")))?.into();
-    let mut record = Deploy::new(ContentRef::of(&graph));
-    let Cargo { carried, mut contents } = cargo;
-    contents.insert(record.graph.sha256, graph);
-    if !carried.trees.is_empty() {
-        let list: Arc<[u8]> = carried.bytes().into();
-        let content = ContentRef::of(&list);
-        record.carried = Some(content);
-        contents.insert(content.sha256, list);
-    }
-    record.name.clone_from(&data.graph);
-    record.resources = data.resources.len() as u64;
-    record.files = carried.files().count() as u64;
+    let private = PrivateTerms { files: publish.private, secrets: false };
+    let terms = Terms { on_hosts: publish.on_hosts.clone(), private };
+    let Packed { name, resources, graph, files, carried, contents, .. } = pack(config, kinds, &terms)?;
+    let graph = graph.ok_or_else(|| DeployError::System("the graph has no content".to_owned()))?;
+    let mut record = Deploy::new(graph);
+    record.carried = carried;
+    record.name = name;
+    record.resources = resources as u64;
+    record.files = files.files().count() as u64;
     record.bytes = contents.values().map(|bytes| bytes.len() as u64).sum();
     if record.bytes > DEPLOY_BYTES_MAX {
         return Err(DeployError::TooLarge(format!(
@@ -95,7 +74,7 @@ fn packed(config: &GraphConfig, kinds: &Kinds, publish: &Publish) -> Result<Parc
             record.bytes
         )));
     }
-    let carries = carried.trees.into_iter().map(|tree| tree.path).collect();
+    let carries = files.trees.into_iter().map(|tree| tree.path).collect();
     Ok(Parcel { record, contents, required: BTreeSet::new(), carries })
 }
 

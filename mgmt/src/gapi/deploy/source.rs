@@ -171,6 +171,10 @@ impl Following {
 }
 
 impl Gapi for DeploySource {
+    fn travels(&self) -> bool {
+        true
+    }
+
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
         self.begun.begin()?;
         let member = data.world().member().cloned().ok_or_else(|| Failure::from_error(DeployError::NoWorld))?;

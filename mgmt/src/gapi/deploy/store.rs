@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::gapi::deploy::temporary::Temporary;
 use crate::gapi::deploy::tree::{content_at, is_tree, make_tree};
 use crate::gapi::failure::Failure;
 use crate::graph::{
@@ -15,7 +16,6 @@ use crate::graph::{
 use crate::resource::DEPLOYS_DIR;
 use crate::sys::fs::{ReadFs, WriteFs, WriteOptions};
 use crate::sys::ours::{NotOurs, Trust, examine_below, look_at_dir, make_dir};
-use crate::sys::rng;
 
 /// The name of what is not complete, or no longer needed, begins with this.
 const UNFINISHED: &str = ".";
@@ -27,17 +27,8 @@ pub(super) struct Store {
     own: PathBuf,
     /// Where more is that may only be read: for a plan, `PREFIX/deploys`.
     other: Option<PathBuf>,
-    /// Whether it is removed on drop.
-    is_temporary: bool,
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        if self.is_temporary && self.own.exists() {
-            // What can't be removed is left to the cleaning of the system's temporary directory.
-            let _ = fs::remove_dir_all(&self.own);
-        }
-    }
+    /// It is removed on drop.
+    temporary: Option<Temporary>,
 }
 
 fn failed(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Failure {
@@ -55,7 +46,12 @@ pub(super) struct Documents {
 impl Store {
     /// That of the engine with this prefix, which is made.
     pub(super) fn open(prefix: &Path) -> Result<Store, Failure> {
-        let store = Store { own: prefix.join(DEPLOYS_DIR), other: None, is_temporary: false };
+        Store::at(prefix.join(DEPLOYS_DIR))
+    }
+
+    /// The one in this directory, which is made.
+    pub(super) fn at(own: PathBuf) -> Result<Store, Failure> {
+        let store = Store { own, other: None, temporary: None };
         store.make().map_err(|error| failed(&store.own, error))?;
         // No other user can have written what is there.
         examine_below(&store.own, 1, Trust::Us).map_err(|error| failed(&store.own, error))?;
@@ -71,20 +67,26 @@ impl Store {
     /// For a plan: reads what the engine with this prefix keeps, and writes into a temporary directory, which is
     /// removed on drop.
     pub(super) fn looking(prefix: &Path) -> Result<Store, Failure> {
-        let letters = rng::letters(16, "abcdefghijklmnopqrstuvwxyz0123456789")
-            .map_err(|error| Failure::of("a temporary directory has no name", error))?;
-        let own = std::env::temp_dir().join(format!("mgmt-plan-{}", &*letters));
-        let there = prefix.join(DEPLOYS_DIR);
-        let other = match look_at_dir(&there) {
+        Store::looking_at(Some(&prefix.join(DEPLOYS_DIR)))
+    }
+
+    /// The same for what is kept in this directory, if there is one.
+    pub(super) fn looking_at(there: Option<&Path>) -> Result<Store, Failure> {
+        let (own, temporary) = Temporary::new()?;
+        let other = match there.map(|there| (there, look_at_dir(there))) {
+            None => None,
             // That of another user, who may read it alone: everything is fetched.
-            Err(NotOurs::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => None,
-            found => found.map_err(|error| failed(&there, error))?,
+            Some((_, Err(NotOurs::Io { source, .. }))) if source.kind() == io::ErrorKind::PermissionDenied => None,
+            Some((there, found)) => found.map_err(|error| failed(there, error))?,
         };
-        Ok(Store { own, other, is_temporary: true })
+        Ok(Store { own, other, temporary: Some(temporary) })
     }
 
     /// Also if it was removed while the engine ran.
     fn make(&self) -> Result<(), NotOurs> {
+        if let Some(temporary) = &self.temporary {
+            temporary.make().map_err(|source| NotOurs::Io { path: self.own.clone(), source })?;
+        }
         [self.own.clone(), self.trees(), self.documents()].iter().try_for_each(|dir| make_dir(dir).map(drop))
     }
 
@@ -138,6 +140,15 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Keeps a list of files, by which others find these.
+    #[cfg(feature = "ssh")]
+    pub(super) fn keep_list(&self, list: &[u8]) -> Result<(), Failure> {
+        self.make().map_err(|error| failed(&self.own, error))?;
+        let path = self.documents().join(ContentId::of(list).to_string());
+        let written = WriteFs::new().write_file(&path, list, &WriteOptions::new().mode(0o600));
+        written.map(drop).map_err(|error| failed(&self.own, error))
     }
 
     /// The directory that has all these trees, each as the deploy has it; otherwise those that are missing in the one
@@ -238,6 +249,11 @@ impl Store {
             let carried = of.carried.as_deref().and_then(|bytes| Carried::read(bytes).ok());
             trees.extend(carried.iter().flat_map(|list| &list.trees).map(|tree| tree.digest().to_string()));
         }
+        self.remove_others(documents, trees);
+    }
+
+    /// Removes all documents and trees but these.
+    pub(super) fn remove_others(&self, documents: BTreeSet<String>, trees: BTreeSet<String>) {
         for (dir, needed) in [(self.documents(), documents), (self.trees(), trees)] {
             for name in names(&dir).into_iter().filter(|name| !needed.contains(name)) {
                 if let Err(error) = remove(&dir.join(&name)) {

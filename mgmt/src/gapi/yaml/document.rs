@@ -6,10 +6,11 @@ use std::collections::{HashMap, HashSet};
 use crate::gapi::yaml::draft::Receive;
 use crate::gapi::yaml::excerpt::Quotes;
 use crate::gapi::yaml::options::YamlOptions;
+use crate::gapi::yaml::read::RemoteAddress;
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::{Doubts, GraphConfig};
-use crate::resource::{hint, nearest};
+use crate::resource::{Secret, hint, nearest};
 use crate::sys::facts::check_hostname;
 
 const KEYS: [&str; 7] = ["graph", "comment", "hostname", "remote", "resources", "edges", "collect"];
@@ -61,6 +62,8 @@ pub(crate) struct Built {
     pub(crate) config: GraphConfig,
     /// The host that the file names.
     pub(crate) hostname: Option<String>,
+    /// The address of the host for which the graph is meant.
+    pub(crate) remote: Option<RemoteAddress>,
     /// The index of each resource in the graph, by kind and name.
     pub(crate) known: HashMap<(String, String), u32>,
     /// The widths of the names of resources, by line and column.
@@ -206,6 +209,16 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The address of the host for which the graph is meant.
+    fn remote(&mut self, key: Place, node: &Node) {
+        if !self.options.for_remote {
+            self.warn(key, "`remote` has no effect: the graph runs on this host; `run --remote FILE` (feature `ssh`) runs it there");
+        } else if let Some(url) = self.text(node, "`remote`, the address of a host,") {
+            let remote = RemoteAddress { url: Secret::new(url), origin: self.quotes.origin(node.place) };
+            self.graph.remote = Some(remote);
+        }
+    }
+
     pub(crate) fn read(&mut self, root: &Node) {
         let entries = self.map(root, "a graph");
         if entries.is_empty() {
@@ -234,10 +247,14 @@ impl<'a> Document<'a> {
                 "remote" => {
                     // The addresses may contain passwords.
                     self.quotes.hide(node);
-                    self.warn(key.place, "`remote` has no effect: the graph runs on this host");
+                    self.remote(key.place, node);
                 }
                 _ => {}
             }
+        }
+        if self.options.for_remote && get("remote").is_none() {
+            let place = entries.first().map_or(root.place, |(key, _)| key.place);
+            self.complain(place, "the graph names no host: add `remote: ssh://USER@HOST`");
         }
         if let Some(node) = get("resources") {
             self.resources(node);

@@ -23,7 +23,7 @@ mod write;
 #[cfg(feature = "cli")]
 pub(crate) use absent::lacking;
 pub use options::YamlOptions;
-pub use read::{YamlGraph, read_yaml};
+pub use read::{RemoteAddress, YamlGraph, read_yaml};
 pub use schema::yaml_schema;
 #[cfg(feature = "cli")]
 pub(crate) use schema::yaml_schema_with;

@@ -10,10 +10,13 @@ pub struct YamlOptions {
     pub kinds: Kinds,
     /// Unknown keys are warnings, not errors. Default: false.
     pub allow_unknown: bool,
+    /// The graph is for the host that its key `remote` names, so the key must be there. Default: false: the graph runs
+    /// on this host, and the key is a warning.
+    pub for_remote: bool,
 }
 
 impl Default for YamlOptions {
     fn default() -> Self {
-        YamlOptions { kinds: builtin_kinds(), allow_unknown: false }
+        YamlOptions { kinds: builtin_kinds(), allow_unknown: false, for_remote: false }
     }
 }

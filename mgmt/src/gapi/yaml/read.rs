@@ -1,11 +1,11 @@
 //! Turns a YAML text into a graph, or into a list of all its mistakes.
 
-use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::document::{Built, Document};
 use crate::gapi::yaml::excerpt::Quotes;
 use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::tree::{self, BYTES_MAX, Complaint, Place};
 use crate::graph::{GraphConfig, Problem, Problems, validate_but};
-use crate::resource::Origin;
+use crate::resource::{Origin, Secret};
 
 /// The graph that a YAML text contains.
 #[derive(Clone, Debug)]
@@ -14,8 +14,21 @@ pub struct YamlGraph {
     pub config: GraphConfig,
     /// The host that the text names; `None` if it names none.
     pub hostname: Option<String>,
+    /// The address that the key `remote` contains; `None` if there is no such key.
+    pub remote: Option<RemoteAddress>,
     /// The parts of the text that have no effect or should be written in another way.
     pub warnings: Vec<Problem>,
+}
+
+/// The host for which a graph is meant, as the key `remote` names it: `ssh://USER:PASSWORD@HOST:PORT`, of which only
+/// the host is required. It is a secret, since it may contain a password.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RemoteAddress {
+    /// The address.
+    pub url: Secret<String>,
+    /// Where it stands.
+    pub origin: Origin,
 }
 
 /// Reads a graph from YAML; problems name the text `file`.
@@ -59,7 +72,8 @@ pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<Yaml
     }
     problems.into_result()?;
     let warnings = quotes.problems(document.warnings).0;
-    Ok(YamlGraph { config: document.graph.config, hostname: document.graph.hostname, warnings })
+    let Built { config, hostname, remote, .. } = document.graph;
+    Ok(YamlGraph { config, hostname, remote, warnings })
 }
 
 const START: Place = Place { line: 1, column: 1, width: 1 };

@@ -46,7 +46,7 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
             "graph": { "type": "string", "minLength": 1, "description": "The name of the graph." },
             "comment": { "description": "A remark; it has no effect." },
             "hostname": text("The name of this host, unless the option `--hostname` gives another."),
-            "remote": { "description": "Accepted for old files. Has no effect.", "deprecated": true },
+            "remote": { "type": "string", "description": "The host on which `run --remote FILE` runs the graph: `ssh://USER@HOST:PORT`, by default as the user `mgmt` at port 22. Other commands ignore it." },
             "resources": {
                 "type": ["object", "null"],
                 "description": "The resources to keep in their declared states: a list for each kind.",

@@ -102,6 +102,10 @@ pub(crate) async fn accept(
 }
 
 impl Gapi for Yaml {
+    fn travels(&self) -> bool {
+        true
+    }
+
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
         if self.data.is_some() {
             return Err(GapiError::Failed(

@@ -16,6 +16,8 @@ mod tests;
 mod travel;
 mod upload;
 
+#[cfg(feature = "ssh")]
+pub(crate) use carried::relocate_graph;
 pub use carried::{Carried, CarriedEntry, CarriedTree, CarriedUse, Relocation};
 pub(crate) use carried::{ENTRIES_MAX, FILE_BYTES_MAX, entry_mode, is_name};
 pub use content::{ContentId, ContentRef};

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroize;
 
-use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Salted, Secret};
+use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Salted, Secret, is_in_clear};
 
 /// The content that a file must have: text or any bytes. It is never copied, only shared.
 ///
@@ -157,11 +157,18 @@ impl fmt::Debug for Content {
 #[serde(deny_unknown_fields)]
 struct Encoded<'a> {
     base64: Cow<'a, str>,
+    /// For a graph that travels with its secrets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    secret: bool,
 }
 
 impl Serialize for Content {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes = match &self.0 {
+            Form::Whole(whole) if whole.secret && is_in_clear() => {
+                let base64 = BASE64_STANDARD.encode(&whole.bytes).into();
+                return Encoded { base64, secret: true }.serialize(serializer);
+            }
             _ if self.is_secret() => return serializer.serialize_str(SECRET_PLACEHOLDER),
             Form::Known { .. } => return serializer.serialize_str("(as received before)"),
             Form::Whole(whole) => &whole.bytes,
@@ -169,7 +176,7 @@ impl Serialize for Content {
         match std::str::from_utf8(bytes) {
             // A text equal to the placeholder of secrets must not be taken for it.
             Ok(text) if text != SECRET_PLACEHOLDER => serializer.serialize_str(text),
-            _ => Encoded { base64: BASE64_STANDARD.encode(bytes).into() }.serialize(serializer),
+            _ => Encoded { base64: BASE64_STANDARD.encode(bytes).into(), secret: false }.serialize(serializer),
         }
     }
 }
@@ -203,7 +210,10 @@ impl<'de> Deserialize<'de> for Content {
                 let bytes = BASE64_STANDARD
                     .decode(&*encoded.base64)
                     .map_err(|_| de::Error::custom("what follows `base64` is not base64 with padding"))?;
-                Ok(Content::accept(bytes))
+                Ok(match encoded.secret {
+                    true => Content::accept(Secret::new(bytes)),
+                    false => Content::accept(bytes),
+                })
             }
         }
         deserializer.deserialize_any(Visitor)

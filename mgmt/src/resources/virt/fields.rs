@@ -269,7 +269,7 @@ impl HasSource for VirtFilesystem {
 }
 
 /// A login at a hypervisor that asks for one. It is shown nowhere.
-#[derive(Clone, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VirtAuth {
     /// The name of the user.

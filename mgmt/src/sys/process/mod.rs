@@ -13,6 +13,8 @@ mod group;
 mod guard;
 mod lines;
 mod outlive;
+#[cfg(feature = "ssh")]
+mod piped;
 mod reaper;
 mod resolve;
 mod run;
@@ -35,8 +37,12 @@ pub use error::ProcessError;
 pub use escape::{escape_lossless, escape_text};
 pub use lines::{LINE_BYTES_MAX, Line, LineEvent, LineStream, spawn_lines};
 pub use outlive::{run_to_its_end, to_its_end};
+#[cfg(feature = "ssh")]
+pub use piped::{Piped, spawn_piped};
 pub use run::{Output, run, run_guarded, run_until};
 pub use rustix::process::Signal;
+#[cfg(feature = "ssh")]
+pub use spawn::FAR_END_VARIABLE;
 pub use spawn::examine;
 pub use status::{Status, signal_by_name};
 #[cfg(feature = "ssh")]

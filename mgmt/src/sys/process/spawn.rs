@@ -148,6 +148,10 @@ fn in_memory(content: &[u8]) -> io::Result<File> {
 /// Variables by which a service manager is notified.
 const OF_SERVICES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
 
+/// The variable that makes an executable the far end of a run on another machine; its value is repeated in the line with
+/// which the far end begins. It is for that process alone, not for its commands.
+pub const FAR_END_VARIABLE: &str = "MGMT_FAR_END";
+
 fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdCommand {
     let mut std = StdCommand::new(path);
     std.arg0(&command.program).args(&command.args).process_group(0);
@@ -158,7 +162,7 @@ fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdC
     match &command.env {
         Env::Inherit => {
             // The service manager is notified by this process, not by its commands.
-            for name in OF_SERVICES {
+            for name in OF_SERVICES.into_iter().chain([FAR_END_VARIABLE]) {
                 std.env_remove(name);
             }
             let vars = identity.map(|who| who.vars.as_slice()).unwrap_or_default();

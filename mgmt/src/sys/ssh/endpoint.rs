@@ -202,10 +202,11 @@ pub(super) fn distinct_at<P: Ord>(
 
 /// The text with a placeholder for a password.
 fn shown(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let begin = text.find("://").map_or(0, |at| at + "://".len());
+    let (scheme, rest) = text.split_at(begin);
     let Some((login, host)) = rest.rsplit_once('@') else { return text.to_owned() };
     match login.split_once(':') {
-        Some((user, _)) => format!("{scheme}://{user}:(secret)@{host}"),
+        Some((user, _)) => format!("{scheme}{user}:(secret)@{host}"),
         None => text.to_owned(),
     }
 }
@@ -235,9 +236,14 @@ fn read(text: &str) -> Result<Endpoint, String> {
 type Parts = (Option<String>, Option<Zeroizing<String>>, String, Option<u16>);
 
 fn plain(address: &str) -> Result<Parts, String> {
-    let (user, host) = match address.rsplit_once('@') {
-        Some((user, host)) => (Some(user.to_owned()), host),
+    let (login, host) = match address.rsplit_once('@') {
+        Some((login, host)) => (Some(login), host),
         None => (None, address),
+    };
+    // No user has a colon in its name: it is a password that follows.
+    let (user, password) = match login.map(|login| login.split_once(':').map_or((login, None), |(u, p)| (u, Some(p)))) {
+        Some((user, password)) => (Some(user.to_owned()), password.map(|text| Zeroizing::new(text.to_owned()))),
+        None => (None, None),
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     if let Some((before, after)) = bare.split_once(':')
@@ -245,7 +251,7 @@ fn plain(address: &str) -> Result<Parts, String> {
     {
         return Err(format!("a port needs the long form: `ssh://{before}:{after}`"));
     }
-    Ok((user, None, bare.to_owned(), None))
+    Ok((user, password, bare.to_owned(), None))
 }
 
 fn url(rest: &str) -> Result<Parts, String> {

@@ -1,0 +1,261 @@
+//! The command `remote`: plans or runs the graph on other hosts.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::cli::logs::Screen;
+#[cfg(feature = "yaml")]
+use crate::cli::remote_files::run_files;
+use crate::cli::remote_graphs::Travelling;
+use crate::cli::remote_options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
+use crate::cli::remote_plan::{self, HostPlan};
+use crate::cli::remote_run::NearRun;
+use crate::cli::remote_words::remote_words;
+use crate::cli::report::{CommandError, problem, show_warnings};
+use crate::cli::session::{Session, print};
+use crate::cli::signals::Ladder;
+use crate::gapi::Gapi;
+use crate::graph::Problem;
+use crate::id::in_json;
+use crate::remote::{Addresses, Base, FarEnd, Fleet, FleetUntil, Hosts as _, HostsBox, HostsError, Job, far_end};
+use crate::resource::Origin;
+use crate::sys::facts::hostname;
+use crate::sys::task::blocking;
+
+/// What the address of a process on this host begins with.
+const LOCAL: &str = "local:";
+
+impl From<HostsError> for CommandError {
+    fn from(error: HostsError) -> CommandError {
+        CommandError::Other(error.to_string())
+    }
+}
+
+/// Serves the near end if this process was started by one; otherwise it is the near end.
+pub(crate) async fn remote(
+    session: &Session,
+    gapi: impl Gapi,
+    command: &RemoteCommand,
+    screen: &Screen,
+) -> Result<ExitCode, CommandError> {
+    if let Some(far) = far_end() {
+        return Ok(ExitCode::from(serve(far, session, gapi).await));
+    }
+    refuse_options(session)?;
+    match command {
+        RemoteCommand::Plan(options) => plan(session, gapi, options, screen).await,
+        RemoteCommand::Run(options) => run(session, gapi, options, screen).await,
+    }
+}
+
+/// Refuses options that would write files on other hosts, or listen there.
+fn refuse_options(session: &Session) -> Result<(), CommandError> {
+    let options = &session.options;
+    let given = [
+        ("--graphviz", options.graphviz.is_some()),
+        ("--metrics", options.metrics().is_some()),
+        ("--converged-status-file", options.converged_status_file.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((name, _)) => {
+            let why = format!("{name} is for a run on this host: leave it out (`remote run --json` prints all events)");
+            Err(CommandError::Other(why))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What every host does: with the graph of this host, if that travels.
+pub(crate) fn job(session: &Session) -> Job {
+    let command = session.command_line.command();
+    let there = remote_words(&command, std::env::args_os(), |name| std::env::var_os(name));
+    for name in there.hidden {
+        tracing::warn!(target: "mgmt", "the hosts do not get the value of {name}, which must not be shown");
+    }
+    Job::own().arguments(there.words)
+}
+
+/// The hosts that the options name, or else those of the program.
+async fn hosts(
+    session: &Session,
+    options: &HostOptions,
+    ssh: &SshOptions,
+    screen: &Screen,
+) -> Result<HostsBox, CommandError> {
+    let HostOptions { hosts, file, world_hosts, .. } = options;
+    if hosts.is_empty() && file.is_none() && !world_hosts {
+        let missing = "no hosts: name them, or give --hosts FILE or --world-hosts";
+        return session.hosts.take().ok_or_else(|| CommandError::Other(missing.to_owned()));
+    }
+    let sends = file.is_some() || *world_hosts || hosts.iter().any(|host| !host.starts_with(LOCAL));
+    let mut addresses = Addresses::new(ssh.reach(sends, screen).await?);
+    for host in hosts {
+        addresses = addresses.host(host)?;
+    }
+    if let Some(file) = file {
+        addresses = addresses.file(file);
+    }
+    if *world_hosts {
+        let missing = "--world-hosts needs a world: give --seeds";
+        let world = session.world()?.ok_or_else(|| CommandError::Other(missing.to_owned()))?;
+        let here = session.options.hostname.clone().unwrap_or_else(hostname);
+        addresses = addresses.world(&world, &here);
+    }
+    Ok(HostsBox::new(addresses))
+}
+
+async fn plan(
+    session: &Session,
+    gapi: impl Gapi,
+    options: &RemotePlanOptions,
+    screen: &Screen,
+) -> Result<ExitCode, CommandError> {
+    let mut ladder = Ladder::new()?;
+    let planned = async {
+        let hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
+        let mut job = job(session);
+        let prefix = session.prefix(true)?;
+        let travels = gapi.travels();
+        if travels {
+            let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
+            travelling.close().await;
+            job = job.with_graph(parcel);
+        }
+        planned(Fleet::new(hosts).parallel(options.ssh.parallel).with_files(!travels), job).await
+    };
+    let (plans, mut warnings) = tokio::select! {
+        planned = planned => planned?,
+        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    };
+    warnings.splice(..0, session.warnings.take());
+    show_warnings(&warnings, session.options.log, screen);
+    let text = if options.json {
+        let warnings = warnings.iter().map(problem).collect();
+        let data = remote_plan::data(&plans, &warnings).map_err(std::io::Error::from)?;
+        in_json(&format!("{data:#}\n")).into_owned()
+    } else {
+        remote_plan::text(&plans, session.options.quiet, session.palette())
+    };
+    tokio::select! {
+        printed = blocking(move || print(&text)) => printed?,
+        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    }
+    Ok(ExitCode::from(remote_plan::code(&plans)))
+}
+
+/// The plans in the order of the list of hosts, and the warnings about the graph, each once.
+async fn planned(fleet: Fleet, job: Job) -> Result<(Vec<HostPlan>, Vec<Problem>), CommandError> {
+    let mut plans = fleet.plan(job).await?;
+    let mut ready: Vec<Option<HostPlan>> = plans.hosts().iter().map(|_| None).collect();
+    let mut warnings: Vec<Problem> = Vec::new();
+    while let Some(planned) = plans.next().await {
+        let plan = planned.outcome.map_err(|error| error.to_string()).map(|there| {
+            for note in &there.warnings {
+                let text = note.to_string();
+                if !warnings.iter().any(|known| known.message == text) {
+                    warnings.push(Problem::new(text, Origin::Unknown));
+                }
+            }
+            there.plan
+        });
+        if let Some(place) = ready.get_mut(planned.place) {
+            *place = Some(HostPlan { host: planned.host, plan });
+        }
+    }
+    Ok((ready.into_iter().flatten().collect(), warnings))
+}
+
+/// When the run is over, and the converged timeout of each host.
+fn until(session: &Session, options: &RemoteRunOptions) -> Result<(FleetUntil, Option<Duration>), CommandError> {
+    let timeout = session.options.converged_timeout.0;
+    let wrong = |text: &str| Err(CommandError::Other(text.to_owned()));
+    match (options.watch, timeout) {
+        (true, Some(_)) => wrong("--watch stays until ^C, and --converged-timeout does not: leave one of them out"),
+        (true, None) => Ok((FleetUntil::Stopped, None)),
+        (false, Some(timeout)) if !options.ssh.each => Ok((FleetUntil::AllConverge, Some(timeout))),
+        (false, timeout) => Ok((FleetUntil::EachEnds, Some(timeout.unwrap_or_default()))),
+    }
+}
+
+async fn run(
+    session: &Session,
+    gapi: impl Gapi,
+    options: &RemoteRunOptions,
+    screen: &Screen,
+) -> Result<ExitCode, CommandError> {
+    let mut ladder = Ladder::of_run()?;
+    #[cfg(feature = "yaml")]
+    if !options.hosts.graph_files.is_empty() {
+        return run_files(session, &options.hosts, &options.ssh, screen, ladder).await;
+    }
+    let (until, timeout) = until(session, options)?;
+    let mut hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
+    let travels = gapi.travels();
+    let (sender, graphs) = mpsc::channel(1);
+    let (reloads, reloaded) = watch::channel(0);
+    let begun = async {
+        enough_places(&mut hosts, options.ssh.parallel, until).await?;
+        let mut job = job(session);
+        if let Some(timeout) = timeout {
+            job = job.converged_timeout(timeout);
+        }
+        job = job.stays(until != FleetUntil::EachEnds);
+        let prefix = session.prefix(true)?;
+        if travels {
+            let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
+            tokio::spawn(travelling.follow(None, sender, reloaded));
+            job = job.with_graph(parcel);
+        }
+        Ok::<_, CommandError>(job)
+    };
+    let job = tokio::select! {
+        job = begun => job?,
+        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    };
+    show_warnings(&session.warnings.take(), session.options.log, screen);
+    let no_watch = session.options.no_watch || until == FleetUntil::EachEnds && timeout == Some(Duration::ZERO);
+    let fleet = Fleet::new(hosts).until(until).parallel(options.ssh.parallel).no_watch(no_watch);
+    let fleet = fleet.with_files(!travels).run(job);
+    NearRun { fleet, graphs, reloads }.follow(session, screen.clone(), options.json, ladder).await
+}
+
+/// Refuses fewer places than hosts for a run in which all hosts must run at once.
+async fn enough_places(hosts: &mut HostsBox, parallel: usize, until: FleetUntil) -> Result<(), CommandError> {
+    let count = hosts.hosts().await?.len();
+    let why = match until {
+        FleetUntil::EachEnds => return Ok(()),
+        FleetUntil::Stopped => "with --watch",
+        _ => "with --converged-timeout (unless --each: each host ends by itself)",
+    };
+    if parallel == 0 || count <= parallel {
+        return Ok(());
+    }
+    Err(CommandError::Other(format!(
+        "--parallel {parallel} is less than the {count} hosts, which must all be connected to at once {why}"
+    )))
+}
+
+/// Serves the near end.
+async fn serve(far: FarEnd, session: &Session, gapi: impl Gapi) -> u8 {
+    let options = &session.options;
+    let mut kept = None;
+    let base = |looks: bool| {
+        let prefix = session.prefix(looks).map_err(|error| error.to_string())?;
+        let builder = session.builder(prefix.path(), gapi).map_err(|error| error.to_string())?;
+        let path = prefix.path().to_owned();
+        // A temporary one lives as long as the run.
+        kept = Some(prefix);
+        Ok(Base {
+            builder,
+            prefix: Some(path),
+            warnings: session.warnings.clone(),
+            converged_timeout: options.converged_timeout.0,
+            max_runtime: options.max_runtime,
+        })
+    };
+    let code = far.kinds(session.kinds.clone()).serve_with(base).await;
+    drop(kept);
+    code
+}

@@ -1,0 +1,205 @@
+//! The options of `remote`: which hosts, how they are reached, and how long a run lasts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand};
+
+use crate::cli::help;
+use crate::cli::logs::Screen;
+use crate::cli::options::seconds;
+use crate::cli::remote_prompt::Prompt;
+use crate::cli::report::CommandError;
+use crate::remote::{Host, Ssh};
+use crate::sys::prompt;
+use crate::sys::ssh::{Answers, Endpoint, Executable, SshOptions as LinkOptions};
+
+/// The deepest level of hosts that are reached through other hosts.
+pub(crate) const DEPTH_MAX: u32 = 8;
+
+/// What to do on other hosts.
+#[derive(Clone, Debug, Subcommand)]
+pub enum RemoteCommand {
+    /// Show what a run would do on other hosts now, without changing anything there
+    #[command(defer(help::remote_plan))]
+    Plan(Box<RemotePlanOptions>),
+    /// Run the graph on other hosts: repair what has drifted there
+    #[command(defer(help::remote_run))]
+    Run(Box<RemoteRunOptions>),
+}
+
+/// The options of `remote plan`.
+#[derive(Clone, Debug, Args)]
+pub struct RemotePlanOptions {
+    /// Which hosts.
+    #[command(flatten)]
+    pub hosts: HostOptions,
+    /// How they are reached.
+    #[command(flatten)]
+    pub ssh: SshOptions,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The options of `remote run`.
+#[derive(Clone, Debug, Args)]
+pub struct RemoteRunOptions {
+    /// Which hosts.
+    #[command(flatten)]
+    pub hosts: HostOptions,
+    /// How they are reached.
+    #[command(flatten)]
+    pub ssh: SshOptions,
+    /// Stay: repair there whatever drifts, connect again to hosts that were lost, and follow the graph and the list of
+    /// hosts, until ^C
+    #[arg(long)]
+    pub watch: bool,
+    /// Print each event as a line of JSON, with the name of its host
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The hosts of a command.
+#[derive(Clone, Debug, Default, Args)]
+#[command(about = None, long_about = None)]
+pub struct HostOptions {
+    /// Hosts: a name that ssh knows, USER@HOST, ssh://USER@HOST:PORT, or one of them with a name of its own before it
+    /// (NAME=USER@HOST)
+    #[arg(value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
+    pub hosts: Vec<String>,
+    /// A file with one host on each line (`-`: standard input); a run reads it again when it is saved
+    #[arg(long = "hosts", id = "hosts_file", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Files with graphs that name their hosts: the option `--remote` of `run`.
+    #[cfg(feature = "yaml")]
+    #[arg(skip)]
+    pub(crate) graph_files: Vec<PathBuf>,
+    /// Unknown keys in these files are warnings.
+    #[cfg(feature = "yaml")]
+    #[arg(skip)]
+    pub(crate) allow_unknown: bool,
+    /// All hosts that are alive in the world (`--seeds`), each at the address in its label `ssh`, or else at its name
+    #[arg(long)]
+    pub world_hosts: bool,
+}
+
+impl RemoteRunOptions {
+    /// The run of graphs that name their hosts.
+    #[cfg(feature = "yaml")]
+    pub(crate) fn of_files(files: Vec<PathBuf>, allow_unknown: bool, ssh: SshOptions) -> RemoteRunOptions {
+        let hosts = HostOptions { graph_files: files, allow_unknown, ..HostOptions::default() };
+        RemoteRunOptions { hosts, ssh, watch: false, json: false }
+    }
+}
+
+/// How hosts are reached over SSH.
+#[derive(Clone, Debug, Default, Args)]
+#[command(about = None, long_about = None, next_help_heading = "How hosts are reached")]
+pub struct SshOptions {
+    /// Work on at most this many hosts at once (0: no limit)
+    #[arg(long, alias = "cconns", value_name = "N", env = "MGMT_CCONNS", default_value = "0", value_parser = whole)]
+    pub parallel: usize,
+    /// Each host ends by itself when it has converged; default with a converged timeout: all end together
+    #[arg(long)]
+    pub each: bool,
+    /// Private key of ssh, of any type; an empty one means none; default: those of ssh's own configuration
+    #[arg(long, short, alias = "ssh-priv-id-rsa", value_name = "FILE", env = "MGMT_SSH_PRIV_ID_RSA", value_parser = path)]
+    pub identity: Option<PathBuf>,
+    /// Configuration file of ssh; default: ~/.ssh/config
+    #[arg(long, value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
+    /// Give up connecting to a host after this many seconds; default: 10
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub connect_timeout: Option<Duration>,
+    /// Run as this user there, by sudo; default of USER: root
+    #[arg(long, value_name = "USER", num_args = 0..=1, require_equals = true, default_missing_value = "root", value_parser = NonEmptyStringValueParser::new())]
+    pub r#become: Option<String>,
+    /// Remove this program from the hosts after the run; default: keep it there for the next run
+    #[arg(long)]
+    pub no_caching: bool,
+    /// Let ssh and sudo ask at the terminal, even if the output goes elsewhere
+    #[arg(long)]
+    pub allow_interactive: bool,
+    /// The program to run there, built for those machines; default: this one
+    #[arg(long, value_name = "PATH")]
+    pub remote_binary: Option<PathBuf>,
+    /// How many hosts are between this program and the first one of a tree of hosts.
+    #[arg(long, value_name = "N", default_value = "0", hide = true, value_parser = clap::value_parser!(u32).range(0..i64::from(DEPTH_MAX)))]
+    #[doc(hidden)]
+    pub depth: u32,
+}
+
+/// A path, which can be empty: clap's own parser refuses that.
+#[expect(clippy::unnecessary_wraps, reason = "the form of a parser")]
+fn path(text: &str) -> Result<PathBuf, String> {
+    Ok(PathBuf::from(text))
+}
+
+/// An empty text is zero: it comes from an environment variable that is set but empty.
+fn whole(text: &str) -> Result<usize, String> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    text.parse().map_err(|_| "give a whole number, 0 for no limit".to_owned())
+}
+
+impl RemoteCommand {
+    /// Whether the graph runs.
+    pub(crate) fn is_run(&self) -> bool {
+        matches!(self, RemoteCommand::Run(_))
+    }
+
+    /// Whether what is printed is JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        match self {
+            RemoteCommand::Plan(options) => options.json,
+            RemoteCommand::Run(options) => options.json,
+        }
+    }
+}
+
+impl SshOptions {
+    /// How hosts are reached. `sends`: whether the executable is sent to any.
+    pub(crate) async fn reach(
+        &self,
+        sends: bool,
+        screen: &Screen,
+    ) -> Result<impl Fn(Endpoint) -> Host + Clone + Send + use<>, CommandError> {
+        let has_terminal = prompt::has_terminal();
+        if self.allow_interactive && !has_terminal {
+            let why = "--allow-interactive needs a terminal, and this process has none";
+            return Err(CommandError::Other(why.to_owned()));
+        }
+        let asks = has_terminal && (screen.terminal || self.allow_interactive);
+        let mut options = LinkOptions::default();
+        options.config.clone_from(&self.ssh_config);
+        options.identities = self.identity.iter().filter(|path| !path.as_os_str().is_empty()).cloned().collect();
+        options.become_user.clone_from(&self.r#become);
+        options.connect_timeout = self.connect_timeout.unwrap_or(options.connect_timeout);
+        options.caching = !self.no_caching;
+        options.answers = asks.then(|| Arc::new(Prompt::new(screen.clone())) as Arc<dyn Answers>);
+        let executable = match (&self.remote_binary, sends) {
+            (_, false) => None,
+            (Some(path), true) => Some(Executable::at(path).await.map_err(|error| {
+                CommandError::Other(format!("--remote-binary: {} can't be sent: {error}", path.display()))
+            })?),
+            (None, true) => Some(Executable::this().await.map_err(|error| {
+                CommandError::Other(format!("the executable of this program can't be read: {error}"))
+            })?),
+        };
+        Ok(move |endpoint: Endpoint| {
+            let name = endpoint.name().to_owned();
+            let ssh = Ssh::new(endpoint).options(options.clone());
+            Host::new(
+                name,
+                match &executable {
+                    Some(executable) => ssh.executable(executable.clone()),
+                    None => ssh,
+                },
+            )
+        })
+    }
+}

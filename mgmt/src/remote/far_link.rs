@@ -1,0 +1,129 @@
+//! The far end's side of the conversation: messages come in, with the life of the near end; lines go out.
+
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+
+use crate::remote::lines::{Cutter, Found, LINE_BYTES_MAX};
+use crate::remote::message::{ALIVE_EVERY, SILENCE_MAX, ToFar, ToNear, line};
+
+/// How long a line may wait for room.
+const ROOM_MAX: Duration = SILENCE_MAX;
+
+/// What comes in.
+#[derive(Debug)]
+pub(super) enum Inbound {
+    Message(ToFar),
+    /// The near end is gone, for this reason.
+    Lost(String),
+}
+
+/// The messages of the near end.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    parts: mpsc::Receiver<io::Result<Vec<u8>>>,
+    cutter: Cutter,
+    /// When something came last.
+    heard: Instant,
+    is_lost: bool,
+}
+
+impl Inbox {
+    pub(super) fn new(parts: mpsc::Receiver<io::Result<Vec<u8>>>) -> Inbox {
+        Inbox { parts, cutter: Cutter::default(), heard: Instant::now(), is_lost: false }
+    }
+
+    /// Whether the near end is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
+    }
+
+    /// The next message. Cancel safe.
+    pub(super) async fn next(&mut self) -> Inbound {
+        let next = self.any().await;
+        self.is_lost |= matches!(next, Inbound::Lost(_));
+        next
+    }
+
+    async fn any(&mut self) -> Inbound {
+        loop {
+            while let Some(found) = self.cutter.next() {
+                let Found::Line(line) = found else {
+                    return Inbound::Lost("a message came that is too long".to_owned());
+                };
+                match serde_json::from_slice(&line) {
+                    Ok(ToFar::Alive) => {}
+                    Ok(message) => return Inbound::Message(message),
+                    Err(error) => return Inbound::Lost(format!("what came is no message: {error}")),
+                }
+            }
+            match timeout_at(self.heard + SILENCE_MAX, self.parts.recv()).await {
+                Ok(Some(Ok(part))) => {
+                    self.heard = Instant::now();
+                    self.cutter.push(&part);
+                }
+                Ok(Some(Err(error))) => return Inbound::Lost(error.to_string()),
+                Ok(None) => return Inbound::Lost("the connection was closed".to_owned()),
+                Err(_) => return Inbound::Lost(format!("nothing came for {} s", SILENCE_MAX.as_secs())),
+            }
+        }
+    }
+}
+
+/// Nothing can be sent any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Closed;
+
+/// The way to the near end. Clones are the same way.
+#[derive(Clone, Debug)]
+pub(super) struct Outbox(mpsc::Sender<Vec<u8>>);
+
+impl Outbox {
+    /// Signs of life are sent from now on, as long as the runtime lives.
+    pub(super) fn new(output: mpsc::Sender<Vec<u8>>) -> Outbox {
+        let beat = output.downgrade();
+        tokio::spawn(async move {
+            let mut alive = interval(ALIVE_EVERY);
+            alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                alive.tick().await;
+                let Some(output) = beat.upgrade() else { return };
+                // What waits there is a sign of life, too.
+                let _ = line(&ToNear::Alive).map(|line| output.try_send(line));
+            }
+        });
+        Outbox(output)
+    }
+
+    /// Sends a line as it is.
+    pub(super) async fn send_line(&self, line: Vec<u8>) -> Result<(), Closed> {
+        match timeout(ROOM_MAX, self.0.send(line)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Closed),
+        }
+    }
+
+    /// Sends a message. One that is too long for a line, or has no form as data, is dropped.
+    pub(super) async fn send(&self, message: &impl Serialize) -> Result<(), Closed> {
+        match line(message) {
+            Ok(line) if line.len() <= LINE_BYTES_MAX => self.send_line(line).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Room for a line. Cancel safe.
+    pub(super) async fn room(&self) -> Result<mpsc::Permit<'_, Vec<u8>>, Closed> {
+        self.0.reserve().await.map_err(|_| Closed)
+    }
+
+    /// Returns when everything is written, or nothing can be.
+    pub(super) async fn flush(&self) {
+        // The place of the last line is free when it is being written; the one of an empty line after it, when that
+        // has been written.
+        let _ = self.send_line(Vec::new()).await;
+        let _ = self.send_line(Vec::new()).await;
+    }
+}

@@ -1,0 +1,142 @@
+//! What must be done on another machine.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::gapi::{Packed, PrivateTerms, TravelTerms, pack};
+use crate::graph::{GraphConfig, Kinds};
+use crate::remote::error::RemoteError;
+use crate::remote::message::JobSettings;
+use crate::resource::Seconds;
+use crate::sys::task::blocking;
+
+/// Only the user at the other end can read what goes through the channel.
+pub(super) const PRIVATE: PrivateTerms = PrivateTerms { files: true, secrets: true };
+
+/// A graph that travels: as data, with the files of this machine that it reads. Clones share the content.
+#[derive(Clone, Debug)]
+pub struct Parcel(pub(super) Arc<Packed>);
+
+impl Parcel {
+    /// Packs a graph. `kinds`: those that it may use, which the executable there must have, too. `on_hosts`: files and
+    /// directories that the machines have already, and that need not travel.
+    ///
+    /// # Errors
+    /// The graph can't travel (it has closures), or a file that it reads can't: contains all reasons.
+    pub async fn of(config: GraphConfig, kinds: &Kinds, on_hosts: &[PathBuf]) -> Result<Parcel, RemoteError> {
+        let (kinds, terms) = (kinds.clone(), TravelTerms { on_hosts: on_hosts.to_vec(), private: PRIVATE });
+        let packed = blocking(move || pack(&config, &kinds, &terms)).await?;
+        Ok(Parcel(Arc::new(packed)))
+    }
+
+    /// The paths of the files and directories that travel with the graph.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.0.files.trees.iter().map(|tree| tree.path.as_str())
+    }
+
+    /// The bytes of all that travels, if nothing of it is there yet.
+    pub fn bytes(&self) -> u64 {
+        self.0.contents.values().map(|bytes| bytes.len() as u64).sum()
+    }
+}
+
+/// What must be done on another machine: the graph, and how it runs there.
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Job {
+    pub(super) arguments: Vec<OsString>,
+    pub(super) vars: Vec<(String, OsString)>,
+    pub(super) parcel: Option<Parcel>,
+    pub(super) settings: JobSettings,
+}
+
+impl Job {
+    /// The graph that the executable makes there by itself: that of its closure, or the one that its command line
+    /// names.
+    pub fn own() -> Job {
+        Job::default()
+    }
+
+    /// The same, with the files of this machine that the graph reads, as [`Host::pack`](crate::remote::Host::pack) has
+    /// found them: there, the graph names them where they are then. A graph that names another file of this machine is
+    /// refused there.
+    pub fn own_with(files: Parcel) -> Job {
+        Job { parcel: Some(files), ..Job::default() }
+    }
+
+    /// This graph.
+    pub fn graph(parcel: Parcel) -> Job {
+        Job { parcel: Some(parcel), ..Job::default() }
+    }
+
+    /// The same with this graph, in place of the one that the executable makes there by itself.
+    pub fn with_graph(mut self, parcel: Parcel) -> Job {
+        self.parcel = Some(parcel);
+        self
+    }
+
+    /// The arguments of the executable there. A program made with [`mgmt::main`](crate::main()) gets its command line
+    /// here, which begins the command `remote`. Default: none.
+    pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Job {
+        self.arguments = arguments.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a variable to the environment of the executable there. It can be seen by other users of that machine.
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Job {
+        self.vars.push((name.into(), value.into()));
+        self
+    }
+
+    /// The name of the host in the graph. Default: what the command line there contains, or the system's name there.
+    pub fn hostname(mut self, name: impl Into<String>) -> Job {
+        self.settings.hostname = Some(name.into());
+        self
+    }
+
+    /// The working directory of the engine there. Default: that of the command line there; for a program without one,
+    /// nothing is remembered.
+    pub fn prefix(mut self, prefix: impl Into<PathBuf>) -> Job {
+        self.settings.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Whether every resource is in noop. Default: what the command line there contains.
+    pub fn noop(mut self, noop: bool) -> Job {
+        self.settings.noop = noop;
+        self
+    }
+
+    /// Whether drift is only reported. Default: what the command line there contains.
+    pub fn alert_only(mut self, alert_only: bool) -> Job {
+        self.settings.alert_only = alert_only;
+        self
+    }
+
+    /// Whether the graph is not made again when its source changes. Default: what the command line there contains.
+    pub fn no_watch(mut self, no_watch: bool) -> Job {
+        self.settings.no_watch = no_watch;
+        self
+    }
+
+    /// The run ends when the graph has been converged for this time. Default: what the command line there contains.
+    pub fn converged_timeout(mut self, timeout: Duration) -> Job {
+        self.settings.converged_timeout = Some(Seconds(timeout));
+        self
+    }
+
+    /// Whether the run does not end when the graph is converged, or can't converge: this is only reported then, once the
+    /// graph has been settled for the converged timeout. Default: it ends.
+    pub fn stays(mut self, stays: bool) -> Job {
+        self.settings.stays = stays;
+        self
+    }
+
+    /// The run ends after this time. Default: what the command line there contains.
+    pub fn max_runtime(mut self, time: Duration) -> Job {
+        self.settings.max_runtime = Some(Seconds(time));
+        self
+    }
+}

@@ -1,0 +1,255 @@
+//! What the two ends tell each other: one JSON object in a line. What is large travels as content, in parts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::graph::{ContentId, ContentRef};
+use crate::plan::Plan;
+use crate::remote::error::Note;
+use crate::resource::Seconds;
+use crate::runtime::{Event, Progress, Status};
+
+/// The version of the protocol. Both ends must have the same.
+pub(super) const VERSION: u32 = 1;
+/// How often each end gives a sign of life, and how long the other one waits for it.
+pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(2);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// The bytes of a part of a content. On a slow line, one part must arrive within the time of `SILENCE_MAX`.
+pub(super) const PART_BYTES: usize = 48 << 10;
+
+/// The line with which the far end begins, without the nonce.
+pub(super) const MARK: &str = "mgmt far end ";
+
+/// What the near end sends.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "m", content = "v", rename_all = "snake_case")]
+pub(super) enum ToFar {
+    Begin(Box<Begin>),
+    Part(Part),
+    /// Another graph.
+    Graph(Sent),
+    /// Make the graph again.
+    Reload,
+    /// The state of the engine is wanted.
+    Status,
+    Alive,
+    /// A step of the ladder, from 1 to 3.
+    Stop(u8),
+}
+
+/// What the far end sends.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "m", content = "v", rename_all = "snake_case")]
+pub(super) enum ToNear {
+    Hello(Hello),
+    /// The contents that are not there yet.
+    Want(Vec<ContentId>),
+    Warning(Note),
+    Problem(Note),
+    /// A part of the plan, which is one content.
+    Plan(Part),
+    /// A part of a file that was packed.
+    Packed(Part),
+    /// The files that were packed: the name of the graph, and the list.
+    Cargo {
+        name: String,
+        resources: usize,
+        carried: Option<ContentRef>,
+    },
+    /// The engine has started.
+    Begun,
+    Event(Event),
+    /// How many events were left out, because they came faster than they could be sent.
+    Missed(u64),
+    Progress(Progress),
+    Status(Box<Status>),
+    /// The state in which the run ends, because its graph can't converge.
+    Hopeless(Box<Status>),
+    /// Whether the graph with this number is in force; and if not, why.
+    Graph {
+        number: u64,
+        refused: Option<Vec<Note>>,
+    },
+    Alive,
+    End(End),
+}
+
+/// What the far end is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Hello {
+    /// The version of mgmt.
+    pub version: String,
+    /// The number of the process.
+    pub pid: u32,
+    /// The name of the machine, as its system has it.
+    pub hostname: String,
+    /// The processor, for example `x86_64`.
+    pub arch: String,
+    /// Whether it runs as root.
+    pub root: bool,
+}
+
+/// What the far end does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Task {
+    Plan,
+    Run,
+    /// Pack the files that the graph reads, which the executable makes for this host name: on the machine of the near
+    /// end itself.
+    Pack {
+        on_hosts: Vec<PathBuf>,
+    },
+}
+
+/// The first message of the near end.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Begin {
+    pub(super) version: u32,
+    pub(super) task: Task,
+    pub(super) settings: JobSettings,
+    /// The graph; without one, the executable makes its own.
+    pub(super) graph: Option<Sent>,
+}
+
+/// How the graph runs there, in addition to what the command line there contains.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct JobSettings {
+    pub(super) hostname: Option<String>,
+    pub(super) prefix: Option<PathBuf>,
+    pub(super) noop: bool,
+    pub(super) alert_only: bool,
+    pub(super) no_watch: bool,
+    pub(super) converged_timeout: Option<Seconds>,
+    pub(super) max_runtime: Option<Seconds>,
+    /// The converged timeout does not end the run.
+    #[serde(default)]
+    pub(super) stays: bool,
+}
+
+/// A graph that is sent: its content, and the files that it reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// Counted from 1.
+    pub(super) number: u64,
+    /// The graph as data; without it, the executable makes the graph by itself, and only its files come.
+    pub(super) graph: Option<ContentRef>,
+    /// The list of the files.
+    pub(super) carried: Option<ContentRef>,
+    /// The files that are on that machine already.
+    pub(super) on_hosts: Vec<PathBuf>,
+}
+
+/// A part of a content, in base64.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) of: ContentRef,
+    pub(super) data: String,
+}
+
+/// Without the content, which may be secret.
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Part").field("of", &self.of).finish_non_exhaustive()
+    }
+}
+
+impl Part {
+    /// All parts of a content.
+    pub(super) fn all(content: ContentRef, bytes: &[u8]) -> impl Iterator<Item = Part> + '_ {
+        let count = bytes.len().div_ceil(PART_BYTES).max(1);
+        let part = move |n: usize| &bytes[n * PART_BYTES..bytes.len().min((n + 1) * PART_BYTES)];
+        (0..count).map(move |n| Part { of: content, data: STANDARD.encode(part(n)) })
+    }
+
+    /// The bytes of the part.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, String> {
+        STANDARD.decode(&self.data).map_err(|error| format!("a part of a content is no base64: {error}"))
+    }
+}
+
+/// The last message of the far end.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct End {
+    /// The exit code, as a run there would have it.
+    pub(super) code: u8,
+    /// Why it has failed, unless problems were sent.
+    pub(super) error: Option<String>,
+    /// The state in which the run ends.
+    pub(super) how: HowEnded,
+}
+
+/// How a run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HowEnded {
+    /// It was stopped from here.
+    Stopped,
+    /// Its graph has been converged for the converged timeout.
+    Converged,
+    /// Its graph can't converge.
+    Hopeless,
+    /// Its maximum runtime is over.
+    MaxRuntime,
+    /// A resource of the kind `exit` has ended it.
+    Exit,
+    /// It was stopped on that machine: by a signal, or because the connection was lost.
+    StoppedThere,
+    /// It has failed.
+    Failed,
+    /// A plan was made.
+    Planned,
+    /// The files of a graph were packed.
+    Packed,
+}
+
+/// A plan is a content of its own.
+pub(super) fn plan_parts(plan: &Plan) -> Result<Vec<Part>, serde_json::Error> {
+    let bytes = serde_json::to_vec(plan)?;
+    Ok(Part::all(ContentRef::of(&bytes), &bytes).collect())
+}
+
+/// A message as a line.
+pub(super) fn line(message: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Parts of contents that are on their way.
+#[derive(Debug, Default)]
+pub(super) struct Arriving {
+    contents: BTreeMap<ContentId, Vec<u8>>,
+    /// The bytes of all of them so far.
+    bytes: u64,
+}
+
+impl Arriving {
+    /// Adds a part. Returns the content if that was the last one. `most`: the bytes that all of them may have together.
+    pub(super) fn add(&mut self, part: &Part, most: u64) -> Result<Option<Vec<u8>>, String> {
+        let (of, new) = (part.of, part.bytes()?);
+        self.bytes += new.len() as u64;
+        if of.bytes > most || self.bytes > most {
+            return Err(format!("the contents have more than {most} bytes, which is the limit"));
+        }
+        let bytes = self.contents.entry(of.sha256).or_default();
+        bytes.extend_from_slice(&new);
+        if (bytes.len() as u64) < of.bytes {
+            return Ok(None);
+        }
+        let bytes = self.contents.remove(&of.sha256).unwrap_or_default();
+        self.bytes = self.bytes.saturating_sub(bytes.len() as u64);
+        if ContentRef::of(&bytes) != of {
+            return Err("a content was damaged on its way".to_owned());
+        }
+        Ok(Some(bytes))
+    }
+}

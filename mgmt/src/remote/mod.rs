@@ -1,0 +1,39 @@
+//! Runs on other machines: the same executable is started there, plans or runs a graph, and reports here. [`Host`] is
+//! the machine, [`Job`] what it must do, [`Run`] the run there.
+
+mod error;
+mod far;
+mod far_graphs;
+mod far_link;
+mod far_run;
+mod fleet;
+mod host;
+mod hosts;
+mod job;
+mod lines;
+mod message;
+mod queue;
+mod receiving;
+mod run;
+mod session;
+mod ssh;
+mod streams;
+mod transport;
+
+pub use crate::sys::ssh::{
+    Answer, Answers, Endpoint, EndpointError, Executable, LinkError, LinkProblem, Question, QuestionKind, SshOptions,
+};
+pub use error::{Note, RemoteError};
+#[cfg(feature = "cli")]
+pub(crate) use far::Base;
+pub use far::{FarEnd, far_end};
+pub use fleet::{
+    Fleet, FleetEnded, FleetReport, FleetRun, FleetUntil, HostEnded, HostPlanned, HostReport, PlansOfHosts, Verdict,
+};
+pub use host::{Host, Planned};
+pub use hosts::{Addresses, Hosts, HostsBox, HostsError, HostsSignal, hosts_of};
+pub use job::{Job, Parcel};
+pub use message::Hello;
+pub use run::{Ended, HowEnded, Report, Run, StopStep};
+pub use ssh::Ssh;
+pub use transport::{Channel, Launch, Local, Transport};

@@ -1,0 +1,120 @@
+//! The executable on a machine that is reached through the system's `ssh`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::remote::error::RemoteError;
+use crate::remote::transport::{Channel, Launch, Transport};
+use crate::resource::BoxFuture;
+use crate::sys::ssh::{Endpoint, Executable, Link, LinkError, LinkProblem, Running, SshOptions, Start};
+
+/// Starts the executable on a machine, over the system's `ssh`: copied there once, verified before each start. Clones use
+/// the same connection, which is made when it is needed first and closed when the last of them is dropped.
+#[derive(Clone)]
+pub struct Ssh {
+    endpoint: Endpoint,
+    options: SshOptions,
+    /// `None`: that of this process.
+    executable: Option<Executable>,
+    link: Arc<Mutex<Kept>>,
+}
+
+/// The connection that is kept.
+#[derive(Default)]
+struct Kept {
+    link: Option<Link>,
+    /// Whether a person had to answer for one: then it is kept for the starts that follow.
+    was_asked: bool,
+}
+
+impl fmt::Debug for Ssh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ssh").field("endpoint", &self.endpoint).field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl Ssh {
+    /// Leads to this endpoint, as ssh's own configuration has it, with the executable of this process.
+    pub fn new(endpoint: Endpoint) -> Ssh {
+        Ssh { endpoint, options: SshOptions::default(), executable: None, link: Arc::default() }
+    }
+
+    /// How ssh is used.
+    #[must_use]
+    pub fn options(mut self, options: SshOptions) -> Ssh {
+        self.options = options;
+        self
+    }
+
+    /// The executable that is sent: for many hosts, it is read and compressed once. Default: that of this process.
+    #[must_use]
+    pub fn executable(mut self, executable: Executable) -> Ssh {
+        self.executable = Some(executable);
+        self
+    }
+
+    async fn sent(&self) -> Result<Executable, RemoteError> {
+        match &self.executable {
+            Some(executable) => Ok(executable.clone()),
+            None => Executable::this()
+                .await
+                .map_err(|error| RemoteError::Start(format!("the executable of this process can't be read: {error}"))),
+        }
+    }
+
+    async fn running(&self, launch: &Launch) -> Result<Running, RemoteError> {
+        let mut kept = self.link.lock().await;
+        if let Some(link) = &kept.link {
+            match link.start(&launch.arguments, &launch.variables, &launch.early).await {
+                // The connection of an earlier start may be gone by now.
+                Err(LinkError { problem: LinkProblem::Lost { .. }, .. }) => kept.link = None,
+                started => return started.map_err(failed),
+            }
+        }
+        let executable = self.sent().await?;
+        let (link, running) = if kept.was_asked {
+            let link = Link::open(&self.endpoint, &self.options, &executable).await.map_err(failed)?;
+            let running = link.start(&launch.arguments, &launch.variables, &launch.early).await;
+            (link, running.map_err(failed)?)
+        } else {
+            // The first start is the connection itself, which is the fastest way, and ends with it.
+            let start = Start { words: &launch.arguments, vars: &launch.variables, early: &launch.early };
+            let opened = Link::open_and_start(&self.endpoint, &self.options, &executable, start).await;
+            opened.map_err(failed)?
+        };
+        kept.was_asked |= link.was_asked();
+        kept.link = Some(link);
+        Ok(running)
+    }
+}
+
+/// The name of the host is known to the caller.
+fn failed(error: LinkError) -> RemoteError {
+    RemoteError::Start(error.problem.to_string())
+}
+
+impl Transport for Ssh {
+    fn start(&self, launch: Launch) -> BoxFuture<Result<Channel, RemoteError>> {
+        let ssh = self.clone();
+        Box::pin(async move {
+            let mut running = ssh.running(&launch).await?;
+            let streams = (running.stdin.take(), running.stdout.take(), running.stderr.take());
+            let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
+                return Err(RemoteError::Start("ssh has given no streams".to_owned()));
+            };
+            Ok(Channel {
+                stdin: Box::new(stdin),
+                stdout: Box::new(stdout),
+                stderr: Box::new(stderr),
+                ended: Box::pin(async move {
+                    match running.ended().await {
+                        Ok(status) => format!("it has ended there with {status}"),
+                        Err(error) => error.problem.to_string(),
+                    }
+                }),
+            })
+        })
+    }
+}

@@ -1,0 +1,246 @@
+//! The command `remote` on several hosts, each a process on this machine.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::kit::LONG;
+
+/// A directory for the files of a test.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Desk {
+        Desk(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        // As editors do, so that a half-written file is never seen.
+        let (path, new) = (self.path(name), self.path(&format!(".{name}.new")));
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, &path).unwrap();
+        path
+    }
+
+    fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.path(name)).ok()
+    }
+
+    /// A graph with one file, which each host has for itself: `out-HOST`.
+    fn graph(&self, content: &str) -> String {
+        // The working directory of each host is a temporary one of its own.
+        let out = self.path("out");
+        format!("graph: g\nresources:\n  file:\n  - name: {}\n    content: \"{content}\"\n", out.display())
+    }
+
+    fn mgmt(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        command.args(words).arg("--tmp-prefix").current_dir(self.0.path());
+        for name in ["MGMT_PREFIX", "MGMT_CCONNS", "MGMT_SSH_PRIV_ID_RSA", "MGMT_CONVERGED_TIMEOUT", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        self.mgmt(words).output().unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Waits until that is so, while the child runs.
+fn wait(child: &mut Child, what: &str, is_so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "ended before: {what}: {ended:?}");
+        assert!(began.elapsed() < LONG, "not so yet: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+fn is_there(path: &Path) -> bool {
+    path.exists()
+}
+
+#[test]
+fn a_plan_of_several_hosts_shows_what_they_have_in_common_once_and_changes_nothing() {
+    let desk = Desk::new();
+    desk.write("g.yaml", &desk.graph("hello\\n"));
+    let output = desk.run(&["remote", "plan", "--yaml", "g.yaml", "local:a", "local:b"]);
+    let out = desk.path("out");
+    assert_eq!(
+        text(&output.stdout),
+        format!(
+            "a, b:\n  ~ file[{}]\n      state: absent → regular file\n      content: nothing → 6 bytes\n        \
+             @@ -0,0 +1 @@\n        +hello\n\na: 1 to repair\nb: 1 to repair\n",
+            out.display()
+        )
+    );
+    assert_eq!((output.status.code(), is_there(&out)), (Some(2), false), "{}", text(&output.stderr));
+    let output = desk.run(&["remote", "plan", "--yaml", "g.yaml", "local:a", "local:b", "--json"]);
+    let data: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(data["hosts"][1]["host"], "b");
+    assert_eq!(data["hosts"][1]["summary"]["drifted"], 1);
+}
+
+#[test]
+fn a_run_repairs_on_each_host_and_ends_when_each_has_converged() {
+    let desk = Desk::new();
+    desk.write("g.yaml", &desk.graph("hello\\n"));
+    let output = desk.run(&["remote", "run", "--yaml", "g.yaml", "local:a", "local:b", "--parallel", "1"]);
+    let log = text(&output.stderr);
+    assert_eq!((output.status.code(), desk.read("out").as_deref()), (Some(0), Some("hello\n")), "{log}");
+    assert!(log.contains("INFO a: file[") && log.contains("INFO a: converged, 1 changed"), "{log}");
+    assert!(log.contains("INFO b: converged, 0 changed"), "{log}");
+    let output = desk.run(&["remote", "plan", "--yaml", "g.yaml", "local:a", "-q"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "a: 1 in sync\n"));
+}
+
+#[test]
+fn events_are_lines_of_json_with_the_host() {
+    let desk = Desk::new();
+    desk.write("g.yaml", &desk.graph("hello\\n"));
+    let output = desk.run(&["remote", "run", "--yaml", "g.yaml", "local:a", "--json", "-t", "0"]);
+    let lines: Vec<serde_json::Value> =
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["host"] == "a"), "{lines:#?}");
+    let words: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    for word in ["connecting", "started", "applied", "converged", "host_ended"] {
+        assert!(words.contains(&word), "{words:?}");
+    }
+    let last = lines.last().unwrap();
+    assert_eq!((last["event"].as_str(), last["code"].as_u64()), (Some("host_ended"), Some(0)));
+}
+
+#[test]
+fn all_hosts_end_together_and_a_host_that_fails_keeps_the_others_from_nothing() {
+    let desk = Desk::new();
+    let (good, bad) = (desk.path("good"), desk.path("bad"));
+    // The two differ by what is there: the first to come makes the directory, and each has its own file.
+    desk.write(
+        "g.yaml",
+        &format!(
+            "graph: g\nresources:\n  file:\n  - name: {}\n    content: x\n  exec:\n  - name: fails\n    cmd: \"false\"\n    meta: {{retry: 0}}\n",
+            good.display()
+        ),
+    );
+    let output = desk.run(&["remote", "run", "--yaml", "g.yaml", "local:a", "local:b", "-t", "1"]);
+    let log = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(good.exists() && !bad.exists());
+    assert!(log.contains("a: the graph can't converge:") && log.contains("b:   exec[fails] failed"), "{log}");
+    // Without the failure, both end, with 0.
+    desk.write("g.yaml", &desk.graph("x"));
+    let output = desk.run(&["remote", "run", "--yaml", "g.yaml", "local:a", "local:b", "-t", "1"]);
+    let log = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{log}");
+    assert!(log.contains("all hosts have converged"), "{log}");
+}
+
+#[test]
+fn a_graph_and_a_list_of_hosts_that_change_are_followed() {
+    let desk = Desk::new();
+    desk.write("g.yaml", &desk.graph("one"));
+    desk.write("hosts.txt", "local:a # the first\n\n# and no more\n");
+    let mut run = desk
+        .mgmt(&["remote", "run", "--yaml", "g.yaml", "--hosts", "hosts.txt", "--watch", "--json"])
+        .stdout(std::fs::File::create(desk.path("events")).unwrap())
+        .stderr(std::fs::File::create(desk.path("log")).unwrap())
+        .spawn()
+        .unwrap();
+    wait(&mut run, "one", || desk.read("out").as_deref() == Some("one"));
+    desk.write("g.yaml", &desk.graph("two"));
+    wait(&mut run, "two", || desk.read("out").as_deref() == Some("two"));
+    // A wrong graph, and a wrong list, leave all as it is.
+    desk.write("g.yaml", "graph: g\nresources: {fil: []}\n");
+    wait(&mut run, "refused", || desk.read("log").is_some_and(|log| log.contains("the new graph is refused")));
+    desk.write("hosts.txt", "local:a\nlocal:b\nlocal:a\n");
+    wait(&mut run, "refused", || desk.read("log").is_some_and(|log| log.contains("the new list of hosts is refused")));
+    // The drift is still repaired.
+    std::fs::remove_file(desk.path("out")).unwrap();
+    wait(&mut run, "repaired", || desk.read("out").as_deref() == Some("two"));
+    desk.write("hosts.txt", "local:b\n");
+    let has = |host: &str, word: &str| {
+        let line = |line: &str| {
+            serde_json::from_str::<serde_json::Value>(line)
+                .is_ok_and(|data| data["host"] == host && data["event"] == word)
+        };
+        desk.read("events").unwrap_or_default().lines().any(line)
+    };
+    wait(&mut run, "b", || has("b", "started"));
+    wait(&mut run, "a", || has("a", "host_ended"));
+    signal(&run, "-INT");
+    let status = run.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", desk.read("log").unwrap());
+    assert!(has("b", "host_ended"));
+}
+
+#[test]
+fn wrong_options_are_refused_before_anything_starts() {
+    let desk = Desk::new();
+    desk.write("g.yaml", &desk.graph("x"));
+    let error = |words: &[&str]| {
+        let output = desk.run(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?}: {}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let g = ["remote", "run", "--yaml", "g.yaml"];
+    let with = |more: &[&'static str]| error(&[&g[..], more].concat());
+    assert!(with(&[]).contains("no hosts: name them, or give --hosts FILE or --world-hosts"));
+    assert!(with(&["local:a", "local:a"]).contains("two hosts have the name `a`"));
+    let few = with(&["local:a", "local:b", "--parallel", "1", "-t", "1"]);
+    assert!(few.contains("--parallel 1 is less than the 2 hosts"), "{few}");
+    assert!(with(&["local:a", "--watch", "-t", "1"]).contains("leave one of them out"));
+    desk.write("hosts.txt", "local:a\nroot@\n");
+    assert!(with(&["--hosts", "hosts.txt"]).contains("hosts.txt:2: `root@` names no host"));
+    assert!(with(&["--hosts", "none.txt"]).contains("none.txt"));
+    for address in ["ssh://root:canary@web1", "root:canary@web1", "x=root:canary@web1:22"] {
+        let error = with(&[address]);
+        assert!(!error.contains("canary") && error.contains("root:(secret)@web1"), "{error}");
+    }
+    assert!(error(&["remote", "plan", "local:a"]).contains("no graph"));
+    assert!(!desk.path("out").exists());
+}
+
+#[test]
+fn old_files_name_their_hosts_and_show_no_password() {
+    let desk = Desk::new();
+    let error = |words: &[&str]| {
+        let output = desk.run(words);
+        let all = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert!(output.status.code() == Some(1) && !all.contains("canary"), "{words:?}: {all}");
+        all
+    };
+    desk.write("none.yaml", &desk.graph("x"));
+    assert!(error(&["run", "--remote", "none.yaml"]).contains("the graph names no host"));
+    desk.write("wrong.yaml", &format!("remote: http://root:canary@h\n{}", desk.graph("x")));
+    let wrong = error(&["run", "--remote", "wrong.yaml"]);
+    assert!(wrong.contains("the scheme `http` is not known") && wrong.contains("wrong.yaml:1:"), "{wrong}");
+    // The scheme may be left out. The host does not exist, also where names of DNS are known.
+    desk.write("plain.yaml", &format!("remote: root:canary@no-such-host.invalid:22\n{}", desk.graph("x")));
+    let plain = error(&["run", "--remote", "plain.yaml", "-t", "0"]);
+    assert!(plain.contains("the password in `remote`") && plain.contains("ERROR no-such-host.invalid:"), "{plain}");
+    for name in ["a", "b"] {
+        desk.write(&format!("{name}.yaml"), &format!("remote: ssh://root:canary@h\n{}", desk.graph("x")));
+    }
+    let twice = error(&["run", "--remote", "a.yaml", "--remote", "b.yaml"]);
+    assert!(twice.contains("two hosts have the name `h`"), "{twice}");
+    assert!(error(&["plan", "--remote", "a.yaml"]).contains("`run`"));
+    assert!(error(&["run", "--remote", "a.yaml", "--yaml", "a.yaml"]).contains("cannot be used with"));
+}

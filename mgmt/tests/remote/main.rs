@@ -1,0 +1,10 @@
+//! Runs in another process, as on another machine: `remote` over a child process of this one.
+
+mod command_line;
+mod files;
+mod hostile;
+mod kit;
+mod plans;
+mod program;
+mod raw;
+mod runs;
