@@ -55,6 +55,7 @@ pub(super) struct Inner {
     pub(super) call: Command,
     /// Where the executable is there, once it is.
     pub(super) place: tokio::sync::Mutex<Option<Place>>,
+    was_asked: bool,
     /// What the calls use here, if no shell is kept there.
     _used: Option<Used>,
 }
@@ -97,6 +98,11 @@ impl Link {
     /// The host.
     pub fn endpoint(&self) -> &Endpoint {
         &self.0.endpoint
+    }
+
+    /// Whether something had to be answered for this connection, which would be asked again for another one.
+    pub fn was_asked(&self) -> bool {
+        self.0.was_asked
     }
 
     /// What the host reports of itself.
@@ -175,6 +181,7 @@ async fn open(
     }
     session.send(&[probe.as_slice(), start.map_or(&[], |start| start.early)].concat()).await;
     let (there, elevation, has_started) = opening.talk(&mut session, &nonce, may_ask, &probe).await?;
+    let was_asked = desk.was_asked();
     there.suits(executable.needs())?;
     if there.tool.is_empty() {
         return Err(LinkProblem::NoDigest);
@@ -190,7 +197,22 @@ async fn open(
     };
     let (endpoint, options, executable) = (endpoint.clone(), options.clone(), executable.clone());
     let place = tokio::sync::Mutex::new(None);
-    Ok((Inner { endpoint, options, executable, effective, there, elevation, keeper, call: later, place, _used }, parts))
+    Ok((
+        Inner {
+            endpoint,
+            options,
+            executable,
+            effective,
+            there,
+            elevation,
+            keeper,
+            call: later,
+            place,
+            was_asked,
+            _used,
+        },
+        parts,
+    ))
 }
 
 /// The beginning of every script there.
