@@ -81,10 +81,10 @@ pub use engine::Engine;
 pub use error::EngineError;
 pub use event::{Event, EventKind, Operation};
 pub use events::Events;
-#[cfg(feature = "cli")]
 #[cfg(all(feature = "cli", feature = "ssh"))]
 pub(crate) use for_others::ForOthers;
 pub use measure::{DURATION_CLASSES, Measure, Measures};
+#[cfg(feature = "cli")]
 pub(crate) use prefix::Prefix;
 #[cfg(all(feature = "dbus", any(test, feature = "testing")))]
 pub(crate) use signal_stream::stream_of;
