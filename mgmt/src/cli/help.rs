@@ -27,6 +27,8 @@ const OF_GRAPHS: &[&str] = &[
 pub(crate) const SOURCES: &str = "Where the graph comes from";
 /// Those of them that select what a command reads once.
 const SOURCE: &[&str] = &["yaml", "program", "puppet", "puppet_conf", "allow_unknown"];
+/// The one that selects graphs which name their hosts.
+const OF_FILES: &str = "remote";
 /// Those of them that select when the graph is made again.
 const OF_FOLLOWING: &[&str] = &["every", "watch_file"];
 /// The options of a run that every command uses.
@@ -187,7 +189,8 @@ pub(crate) fn remote_run(command: Command) -> Command {
     let shown: Vec<_> = run.get_arguments().filter(|arg| !arg.is_hide_set()).map(|arg| arg.get_id().clone()).collect();
     let command = command.mut_args(|arg| {
         let is_shown = shown.contains(arg.get_id()) && !hidden.contains(&arg.get_id().as_str());
-        if is_shown || arg.get_help_heading() == Some(SOURCES) { arg.hide(false) } else { arg }
+        let is_source = arg.get_help_heading() == Some(SOURCES) && arg.get_id() != OF_FILES;
+        if is_shown || is_source { arg.hide(false) } else { arg }
     });
     extended(command, &examples, exit::OF_REMOTE)
 }
@@ -287,7 +290,7 @@ fn only(command: Command, used: &[&[&str]]) -> Command {
     command.mut_args(|arg| {
         let id = arg.get_id().as_str();
         let is_used = if arg.get_help_heading() == Some(SOURCES) {
-            (looks && !OF_FOLLOWING.contains(&id)) || used.iter().any(|ids| ids.contains(&id))
+            (looks && !OF_FOLLOWING.contains(&id) && id != OF_FILES) || used.iter().any(|ids| ids.contains(&id))
         } else {
             used.iter().any(|ids| ids.contains(&id)) || OF_ALL.contains(&id) || !ours.contains(arg.get_id())
         };

@@ -89,7 +89,7 @@ mod tests {
             lines(&busy, 1, 4, 100),
             "web1     connecting\n\
              database ███░░░░░░░░░ 3/12 settled\n\
-             x        ██████░░░░░░ 6/12 settled, exec[/usr/local/libexec/deploy…e-site/now-and-then] for 12 s\n\
+             x        ██████░░░░░░ 6/12 settled, exec[/usr/local/libexec/de…l-of-the-site/now-and-then] for 12 s\n\
              1 of 4 hosts done"
         );
         for width in [20, 40, 60, 80, 100, 200] {

@@ -11,6 +11,8 @@ use serde_json::json;
 
 use crate::cli::exit::FAILED;
 use crate::cli::options::RunOptions;
+#[cfg(feature = "ssh")]
+use crate::cli::remote_options::SshOptions;
 use crate::cli::session::print;
 use crate::id::in_json;
 use crate::resource::nearest;
@@ -80,6 +82,8 @@ impl Variable {
     /// What the command line means without the variable, if its command does not use the option.
     fn without(&self, command: Command, arguments: &[OsString]) -> Option<clap::ArgMatches> {
         let run = RunOptions::augment_args(Command::new("run"));
+        #[cfg(feature = "ssh")]
+        let run = SshOptions::augment_args(run);
         let ours: Vec<_> = run.get_arguments().filter(|arg| arg.get_env().is_some()).map(clap::Arg::get_id).collect();
         if !ours.contains(&&self.option) {
             return None;
@@ -90,7 +94,7 @@ impl Variable {
         };
         let matches = command.mut_args(without).try_get_matches_from(arguments).ok()?;
         // `setup svc` writes the values into the unit.
-        let ignores = matches.subcommand_name().is_some_and(|name| name != "run" && name != "setup");
+        let ignores = matches.subcommand_name().is_some_and(|name| !["run", "remote", "setup"].contains(&name));
         ignores.then_some(matches)
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use crate::remote::error::RemoteError;
 use crate::remote::transport::{Channel, Launch, Transport};
 use crate::resource::BoxFuture;
-use crate::sys::ssh::{Endpoint, Executable, Link, LinkError, LinkProblem, Running, SshOptions};
+use crate::sys::ssh::{Endpoint, Executable, Link, LinkError, LinkProblem, Running, SshOptions, Start};
 
 /// Starts the executable on a machine, over the system's `ssh`: copied there once, verified before each start. Clones
 /// use the same connection, which is made when it is needed first and closed when the last of them is dropped.
@@ -18,7 +18,15 @@ pub struct Ssh {
     options: SshOptions,
     /// `None`: that of this process.
     executable: Option<Executable>,
-    link: Arc<Mutex<Option<Link>>>,
+    link: Arc<Mutex<Kept>>,
+}
+
+/// The connection that is kept.
+#[derive(Default)]
+struct Kept {
+    link: Option<Link>,
+    /// Whether a person had to answer for one: then it is kept for the starts that follow.
+    was_asked: bool,
 }
 
 impl fmt::Debug for Ssh {
@@ -47,34 +55,38 @@ impl Ssh {
         self
     }
 
-    /// The connection, which is made if there is none.
-    async fn link(&self, again: bool) -> Result<Link, RemoteError> {
-        let mut link = self.link.lock().await;
-        if let (Some(link), false) = (&*link, again) {
-            return Ok(link.clone());
+    async fn sent(&self) -> Result<Executable, RemoteError> {
+        match &self.executable {
+            Some(executable) => Ok(executable.clone()),
+            None => Executable::this()
+                .await
+                .map_err(|error| RemoteError::Start(format!("the executable of this process can't be read: {error}"))),
         }
-        *link = None;
-        let executable = match &self.executable {
-            Some(executable) => executable.clone(),
-            None => Executable::this().await.map_err(|error| {
-                RemoteError::Start(format!("the executable of this process can't be read: {error}"))
-            })?,
-        };
-        let new = Link::open(&self.endpoint, &self.options, &executable).await.map_err(failed)?;
-        Ok(link.insert(new).clone())
     }
 
     async fn running(&self, launch: &Launch) -> Result<Running, RemoteError> {
-        let is_kept = self.link.lock().await.is_some();
-        let link = self.link(false).await?;
-        match link.start(&launch.arguments, &launch.variables, &launch.early).await {
-            // The connection of an earlier start may be gone by now.
-            Err(LinkError { problem: LinkProblem::Lost { .. }, .. }) if is_kept => {
-                let link = self.link(true).await?;
-                link.start(&launch.arguments, &launch.variables, &launch.early).await.map_err(failed)
+        let mut kept = self.link.lock().await;
+        if let Some(link) = &kept.link {
+            match link.start(&launch.arguments, &launch.variables, &launch.early).await {
+                // The connection of an earlier start may be gone by now.
+                Err(LinkError { problem: LinkProblem::Lost { .. }, .. }) => kept.link = None,
+                started => return started.map_err(failed),
             }
-            started => started.map_err(failed),
         }
+        let executable = self.sent().await?;
+        let (link, running) = if kept.was_asked {
+            let link = Link::open(&self.endpoint, &self.options, &executable).await.map_err(failed)?;
+            let running = link.start(&launch.arguments, &launch.variables, &launch.early).await;
+            (link, running.map_err(failed)?)
+        } else {
+            // The first start is the connection itself, which is the fastest way, and ends with it.
+            let start = Start { words: &launch.arguments, vars: &launch.variables, early: &launch.early };
+            let opened = Link::open_and_start(&self.endpoint, &self.options, &executable, start).await;
+            opened.map_err(failed)?
+        };
+        kept.was_asked |= link.was_asked();
+        kept.link = Some(link);
+        Ok(running)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod files;
+mod fleet;
 mod hostile;
 mod kit;
 mod plans;

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use mgmt::sys::ssh::{Endpoint, SshOptions};
@@ -30,6 +31,22 @@ pub(crate) fn inside(module: &str, name: &str) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
     }
+    let _turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
+    again(module, name)
+}
+
+/// Like [`inside`], while no other test runs: for figures.
+pub(crate) fn inside_alone(module: &str, name: &str) -> bool {
+    if env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+    again(module, name)
+}
+
+static TURN: RwLock<()> = RwLock::new(());
+
+fn again(module: &str, name: &str) -> bool {
     let name = format!("{}::{name}", module.split_once("::").expect("a module").1);
     let output = Command::new("unshare")
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use mgmt::sys::process::Status;
-use mgmt::sys::ssh::{Endpoint, Executable, Link, LinkError, SshOptions};
+use mgmt::sys::ssh::{Endpoint, Executable, Link, LinkError, LinkProblem, Running, SshOptions, Start};
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 
@@ -30,9 +30,14 @@ pub(crate) async fn run(
     vars: &[(String, OsString)],
     input: &[u8],
 ) -> Result<Ended, LinkError> {
-    let mut running = link.start(words, vars, &input[..input.len() / 2]).await?;
+    let running = link.start(words, vars, &input[..input.len() / 2]).await?;
+    to_the_end(running, &input[input.len() / 2..]).await
+}
+
+/// What it prints when it gets the rest of its input.
+async fn to_the_end(mut running: Running, rest: &[u8]) -> Result<Ended, LinkError> {
     let mut stdin = running.stdin.take().unwrap();
-    let rest = input[input.len() / 2..].to_vec();
+    let rest = rest.to_vec();
     let writing = tokio::spawn(async move { stdin.write_all(&rest).await });
     let (mut stdout, mut stderr) = (Vec::new(), String::new());
     running.stdout.take().unwrap().read_to_end(&mut stdout).await.unwrap();
@@ -87,4 +92,57 @@ async fn a_program_is_copied_once_and_runs_with_its_words_variables_and_input() 
     link.close().await;
     host.until_nothing_is_left().await;
     assert_eq!(host.sh("ls -A /home/ann/.cache/mgmt/executables /tmp /var/tmp").matches(".new").count(), 0);
+}
+
+#[tokio::test]
+#[ignore = "needs root and sshd"]
+async fn a_program_starts_with_the_connection_where_it_is_there_and_after_its_copy_where_it_is_not() {
+    if !inside(
+        module_path!(),
+        "a_program_starts_with_the_connection_where_it_is_there_and_after_its_copy_where_it_is_not",
+    ) {
+        return;
+    }
+    let net = Net::new();
+    let host = net.host(Setup { shell: "/usr/bin/fish", ..Setup::default() });
+    let program = program("/bin/sh").await;
+    let mut words = text(&["-c", "printf '%s\\0' \"$@\" \"$WORD\" \"$(umask)\"; cat; exit 7", "0"]);
+    words.extend(["", "it's", "a\nb", "$(id)", "\\n", "!x"].map(OsString::from));
+    let vars = [("WORD".to_owned(), OsString::from("a 'b' \n c"))];
+    // As a script it would be harmful.
+    let input = b"touch /home/ann/harm\nagain\n\n\0 $(touch /home/ann/harm)\n";
+    let small = Start { words: &words, vars: &vars, early: &input[..30] };
+    let large = vec![b'x'; 300_000];
+    let mut expected = Vec::new();
+    words[3..].iter().for_each(|word| expected.extend([word.as_encoded_bytes(), b"\0"].concat()));
+    expected.extend_from_slice(b"a 'b' \n c\x000022\0");
+    let file = format!("/home/ann/.cache/mgmt/executables/{}/sh", program.sha256());
+    for state in ["cold", "warm", "damaged", "become", "again"] {
+        let mut options = net.options();
+        match state {
+            "damaged" => drop(host.sh(&format!("echo x >>{file}"))),
+            "become" => options.become_user = Some("root".to_owned()),
+            _ => {}
+        }
+        for (early, rest) in [(small.early, &input[30..]), (&large[..], &b"y"[..]), (&b""[..], &b"z"[..])] {
+            let start = Start { early, ..small };
+            let opened = Link::open_and_start(&host.at("ann"), &options, &program, start).await;
+            let (link, running) = opened.unwrap_or_else(|error| panic!("{state}: {error}"));
+            // Others run beside it.
+            let other = run(&link, &text(&["-c", "echo other"]), &[], b"").await.unwrap();
+            assert_eq!(other.stdout, b"other\n", "{state}");
+            let ended = to_the_end(running, rest).await.unwrap_or_else(|error| panic!("{state}: {error}"));
+            assert_eq!(ended.stdout, [&expected, early, rest].concat(), "{state}");
+            assert_eq!(ended.status, Status::Exit(7), "{state}");
+            // Where the program is the connection, that ends with it.
+            match run(&link, &text(&["-c", "echo later"]), &[], b"").await {
+                Ok(later) => assert_eq!(later.stdout, b"later\n", "{state}"),
+                Err(error) => assert!(matches!(error.problem, LinkProblem::Lost { .. }), "{state}: {error}"),
+            }
+            link.close().await;
+        }
+        assert_eq!(host.sh(&format!("sha256sum <{file} | cut -d' ' -f1")), program.sha256(), "{state}");
+    }
+    assert_eq!(host.sh("ls /home/ann /root"), "/home/ann:\n\n/root:");
+    host.until_nothing_is_left().await;
 }

@@ -173,7 +173,7 @@ async fn an_executable_for_another_machine_is_refused_before_it_is_sent() {
         return;
     }
     let net = Net::new();
-    // An older C library, and one without its dynamic linker.
+    // An older C library, and another machine.
     for (prepare, parts) in [
         (
             "printf '#!/bin/sh\\necho glibc 2.17\\n' >/run/x; chmod 755 /run/x; mount --bind /run/x /usr/bin/getconf",
@@ -191,4 +191,28 @@ async fn an_executable_for_another_machine_is_refused_before_it_is_sent() {
         assert_eq!(host.sh("find /home/ann -type f"), "");
         host.until_nothing_is_left().await;
     }
+}
+
+#[tokio::test]
+#[ignore = "needs root and sshd"]
+async fn a_library_that_is_missing_there_is_named_when_it_is_copied() {
+    if !inside(module_path!(), "a_library_that_is_missing_there_is_named_when_it_is_copied") {
+        return;
+    }
+    let net = Net::new();
+    // Another name of the same length for the library that it needs.
+    let mut bytes = std::fs::read("/bin/sh").unwrap();
+    let name = b"libc.so.6\0";
+    let at = bytes.windows(name.len()).position(|part| part == name).expect("it is linked with the C library");
+    bytes[at..at + 4].copy_from_slice(b"gone");
+    std::fs::write(net.dir().join("program"), bytes).unwrap();
+    let program = Executable::at(net.dir().join("program")).await.unwrap();
+    let host = net.host(Setup::default());
+    let link = Link::open(&host.at("ann"), &net.options(), &program).await;
+    let link = link.unwrap_or_else(|error| panic!("{error}"));
+    let error = link.copy().await.unwrap_err();
+    assert!(matches!(error.problem, LinkProblem::WrongLibrary { .. }), "{error}");
+    assert!(error.to_string().contains("libraries of that machine (gone.so.6)"), "{error}");
+    link.close().await;
+    assert_eq!(host.sh("find /home/ann -type f"), "");
 }

@@ -26,6 +26,7 @@ pub(crate) struct Packed {
     /// All contents: the graph, the list and the files.
     pub(crate) contents: BTreeMap<ContentId, Arc<[u8]>>,
     /// Files that every host has already.
+    #[cfg_attr(not(feature = "ssh"), expect(dead_code, reason = "of use to runs on other hosts alone"))]
     pub(crate) on_hosts: Vec<PathBuf>,
 }
 

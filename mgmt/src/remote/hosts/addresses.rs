@@ -247,3 +247,37 @@ impl LivingHosts {
         hosts.iter().map(endpoint).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &[u8]) -> Result<Vec<String>, String> {
+        let shown = |address: &Address| match address {
+            Address::Ssh(endpoint) => endpoint.to_string(),
+            Address::Local(name) => format!("local {name}"),
+        };
+        let parsed = parsed(Path::new("hosts.txt"), text);
+        parsed.map(|all| all.iter().map(shown).collect()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_file_has_a_host_on_each_line_and_remarks() {
+        let text = b"# all\n\nweb1\n  root@web2\t# the second\r\ndb=ssh://10.0.0.7:2222\nlocal:x\n#web3\na#b.example\n";
+        // No name of a host has a `#`, so it is not cut there unseen.
+        assert!(read(text).unwrap_err().starts_with("hosts.txt:8: `a#b.example`"));
+        let text = &text[..text.len() - "a#b.example\n".len()];
+        assert_eq!(read(text).unwrap(), ["web1", "root@web2", "db=ssh://10.0.0.7:2222", "local x"]);
+        assert!(read(b"").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_its_place_and_without_passwords() {
+        let error = read(b"web1\nssh://root:canary@web2\n").unwrap_err();
+        assert!(error.starts_with("hosts.txt:2: ") && !error.contains("canary"), "{error}");
+        assert!(read(b"local:\n").unwrap_err().starts_with("hosts.txt:1: "));
+        assert_eq!(read(b"a\xff").unwrap_err(), "the hosts can't be read from hosts.txt: it is not UTF-8 at byte 1");
+        let long = vec![b'#'; FILE_BYTES_MAX + 1];
+        assert!(read(&long).unwrap_err().ends_with("it has more than 4 MiB, the limit"));
+    }
+}

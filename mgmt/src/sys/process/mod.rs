@@ -41,7 +41,6 @@ pub use outlive::{run_to_its_end, to_its_end};
 pub use piped::{Piped, spawn_piped};
 pub use run::{Output, run, run_guarded, run_until};
 pub use rustix::process::Signal;
-#[cfg(feature = "ssh")]
 pub use spawn::FAR_END_VARIABLE;
 pub use spawn::examine;
 pub use status::{Status, signal_by_name};

@@ -21,6 +21,8 @@ use crate::sys::process::escape_lossless;
 
 /// The longest question, in bytes.
 const QUESTION_BYTES_MAX: usize = 16 << 10;
+/// How often the password of the address is given: further calls may make connections of their own.
+const PASSWORD_USES: u32 = 16;
 /// The most questions of which the refusal is remembered.
 const REFUSED_MAX: usize = 8;
 
@@ -35,6 +37,8 @@ pub(super) struct Desk {
 struct State {
     /// Questions that are being answered.
     open: AtomicUsize,
+    /// Questions so far, without those that the password of the address has answered.
+    asked: AtomicUsize,
     /// Questions that got no answer.
     refused: Mutex<Vec<String>>,
 }
@@ -61,6 +65,7 @@ impl Desk {
             host: endpoint.name().to_owned(),
             dir: slot.dir().to_owned(),
             password: endpoint.password().cloned(),
+            password_uses: PASSWORD_USES,
             prompts: prompts(endpoint, effective),
             answers: options.answers.clone(),
             state: Arc::clone(&state),
@@ -75,6 +80,11 @@ impl Desk {
         self.state.open.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether there were questions that the password of the address has not answered.
+    pub(super) fn was_asked(&self) -> bool {
+        self.state.asked.load(Ordering::Relaxed) > 0
+    }
+
     /// The questions that got no answer.
     pub(super) fn refused(&self) -> Vec<String> {
         self.state.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -83,6 +93,7 @@ impl Desk {
     /// Asks a question that is not of ssh.
     pub(super) async fn ask(&self, answers: &dyn Answers, question: Question) -> Option<Zeroizing<String>> {
         let _open = Open::new(&self.state);
+        self.state.asked.fetch_add(1, Ordering::Relaxed);
         answers.answer(question).await
     }
 }
@@ -120,8 +131,9 @@ fn prompts(endpoint: &Endpoint, effective: &Effective) -> Vec<(String, String)> 
 struct Clerk {
     host: String,
     dir: std::path::PathBuf,
-    /// The password of the address, until it was used.
+    /// The password of the address. A host that asks again and again does not get it.
     password: Option<Zeroizing<String>>,
+    password_uses: u32,
     prompts: Vec<(String, String)>,
     answers: Option<Arc<dyn Answers>>,
     state: Arc<State>,
@@ -170,12 +182,19 @@ impl Clerk {
         let state = Arc::clone(&self.state);
         let open = Open::new(&state);
         let own = match kind == QuestionKind::Secret && self.is_for_the_password(text) {
-            true => self.password.take(),
+            true if self.password_uses > 0 => {
+                self.password_uses -= 1;
+                self.password.clone()
+            }
+            true => None,
             false => None,
         };
         let answer = match (own, &self.answers) {
             (Some(password), _) => Some(password),
-            (None, Some(answers)) => answers.answer(question.clone()).await,
+            (None, Some(answers)) => {
+                state.asked.fetch_add(1, Ordering::Relaxed);
+                answers.answer(question.clone()).await
+            }
             (None, None) => None,
         };
         drop(open);

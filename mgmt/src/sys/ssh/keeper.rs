@@ -35,11 +35,13 @@ pub(super) struct Keeper {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What the calls of ssh use here.
+pub(super) type Used = (Slot, Desk);
+
 /// What is needed as long as there is a connection.
 pub(super) struct Kept {
     pub(super) session: Session,
-    pub(super) slot: Slot,
-    pub(super) desk: std::sync::Arc<Desk>,
+    pub(super) used: Used,
     pub(super) user: String,
     pub(super) address: String,
 }
@@ -52,6 +54,13 @@ impl Keeper {
         Keeper { requests: Mutex::new(Some(sender)), lost: receiver, task: Mutex::new(Some(task)) }
     }
 
+    /// A connection whose first call is the executable itself: there is no shell there. What is returned notes its
+    /// loss, and closes it.
+    pub(super) fn without_shell() -> (Keeper, watch::Sender<Option<LinkProblem>>) {
+        let (lost, receiver) = watch::channel(None);
+        (Keeper { requests: Mutex::new(None), lost: receiver, task: Mutex::new(None) }, lost)
+    }
+
     /// Runs a script in the shell there, which keeps its variables and functions.
     pub(super) async fn ask(&self, line: Vec<u8>) -> Result<Reports, LinkProblem> {
         let (reply, answer) = oneshot::channel();
@@ -62,19 +71,28 @@ impl Keeper {
         {
             return Ok(reports);
         }
-        Err(self.problem().await)
+        // Without a shell there, it may be in use all the same.
+        match self.has_shell() {
+            true => Err(self.problem().await),
+            false => Err(closed()),
+        }
+    }
+
+    fn has_shell(&self) -> bool {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Why the connection was lost, if it was.
     pub(super) fn lost(&self) -> Option<LinkProblem> {
-        self.lost.borrow().clone()
+        let noted = self.lost.borrow().clone();
+        noted.or_else(|| self.lost.has_changed().is_err().then(closed))
     }
 
     /// Waits until the connection is lost or closed. Cancel safe.
     pub(super) async fn problem(&self) -> LinkProblem {
         let mut lost = self.lost.clone();
         let found = lost.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
-        found.unwrap_or_else(|| LinkProblem::Lost { report: "it was closed here".to_owned() })
+        found.unwrap_or_else(closed)
     }
 
     /// Closes the connection, and waits until nothing of it is left here.
@@ -86,6 +104,10 @@ impl Keeper {
             let _ = task.await;
         }
     }
+}
+
+fn closed() -> LinkProblem {
+    LinkProblem::Lost { report: "it was closed here".to_owned() }
 }
 
 async fn work(mut kept: Kept, mut requests: mpsc::Receiver<Request>, lost: watch::Sender<Option<LinkProblem>>) {
@@ -136,5 +158,5 @@ async fn lose(mut kept: Kept, lost: &watch::Sender<Option<LinkProblem>>) {
     });
     tracing::debug!("{}: {problem}", kept.address);
     lost.send_replace(Some(problem));
-    drop((kept.slot, kept.desk));
+    drop(kept.used);
 }

@@ -14,10 +14,10 @@ use super::endpoint::Endpoint;
 use super::error::{LinkError, LinkProblem};
 use super::executable::{Executable, hex};
 use super::hints::hints;
-use super::keeper::{Keeper, Kept, LEASE};
+use super::keeper::{Keeper, Kept, LEASE, Used};
 use super::options::SshOptions;
 use super::place::{Place, There};
-use super::run::Running;
+use super::run::{Parts, Running, Start, launching};
 use super::session::{Heard, Session, here};
 use super::sudo::{Elevation, MayAsk, enter, open_as};
 use super::words::{COMMAND, Script};
@@ -32,6 +32,8 @@ pub(super) const LOGIN: u32 = 3;
 /// How often a host that does not answer is noticed, in seconds, and how many answers may be missing.
 const ALIVE_SECONDS: &str = "3";
 const ALIVE_MISSING: &str = "3";
+/// The most input that is sent before it is known whether the executable is there.
+const EARLY_BYTES_MAX: usize = 64 << 10;
 /// Room that an executable needs there besides its own size.
 const ROOM_KB: u64 = 1024;
 
@@ -53,6 +55,9 @@ pub(super) struct Inner {
     pub(super) call: Command,
     /// Where the executable is there, once it is.
     pub(super) place: tokio::sync::Mutex<Option<Place>>,
+    was_asked: bool,
+    /// What the calls use here, if no shell is kept there.
+    _used: Option<Used>,
 }
 
 impl Link {
@@ -62,14 +67,42 @@ impl Link {
     /// # Errors
     /// It can't be reached, does not let the user in, has another key than is known, or does not suit the executable.
     pub async fn open(endpoint: &Endpoint, options: &SshOptions, executable: &Executable) -> Result<Link, LinkError> {
-        let name = endpoint.name();
-        let opened = open(endpoint, options, executable).await;
-        Ok(Link(Arc::new(opened.map_err(|problem| problem.of(name))?)))
+        let opened = open(endpoint, options, executable, None).await;
+        let (inner, _) = opened.map_err(|problem| problem.of(endpoint.name()))?;
+        Ok(Link(Arc::new(inner)))
+    }
+
+    /// Connects to the host like [`open`](Link::open), and runs the executable there like [`start`](Link::start). Where
+    /// it is there already, this costs hardly more than to connect.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub async fn open_and_start(
+        endpoint: &Endpoint,
+        options: &SshOptions,
+        executable: &Executable,
+        start: Start<'_>,
+    ) -> Result<(Link, Running), LinkError> {
+        let opened = open(endpoint, options, executable, Some(start)).await;
+        let (inner, parts) = opened.map_err(|problem| problem.of(endpoint.name()))?;
+        let link = Link(Arc::new(inner));
+        match parts {
+            Some(parts) => Ok((link.clone(), Running::new(link, parts))),
+            None => {
+                let running = link.start(start.words, start.vars, start.early).await?;
+                Ok((link, running))
+            }
+        }
     }
 
     /// The host.
     pub fn endpoint(&self) -> &Endpoint {
         &self.0.endpoint
+    }
+
+    /// Whether something had to be answered for this connection, which would be asked again for another one.
+    pub fn was_asked(&self) -> bool {
+        self.0.was_asked
     }
 
     /// What the host reports of itself.
@@ -97,7 +130,7 @@ impl Link {
         vars: &[(String, OsString)],
         early: &[u8],
     ) -> Result<Running, LinkError> {
-        let started = self.0.start(words, vars, early).await;
+        let started = self.0.start(Start { words, vars, early }).await;
         let parts = started.map_err(|problem| self.error(problem))?;
         Ok(Running::new(self.clone(), parts))
     }
@@ -124,32 +157,62 @@ pub(super) fn nonce() -> Result<String, LinkProblem> {
     Ok(hex(&bytes))
 }
 
-async fn open(endpoint: &Endpoint, options: &SshOptions, executable: &Executable) -> Result<Inner, LinkProblem> {
+async fn open(
+    endpoint: &Endpoint,
+    options: &SshOptions,
+    executable: &Executable,
+    start: Option<Start<'_>>,
+) -> Result<(Inner, Option<Parts>), LinkProblem> {
     let effective = Effective::of(endpoint, options).await?;
     let action = "make a private directory for the sockets of ssh";
     let slot = blocking(Slot::make).await.map_err(here(action))?;
-    let desk = Arc::new(Desk::open(&slot, endpoint, &effective, options).map_err(here(action))?);
+    let desk = Desk::open(&slot, endpoint, &effective, options).map_err(here(action))?;
     let nonce = nonce()?;
     let call = |is_first| call(endpoint, options, &effective, &slot, is_first);
     let mut session = Session::start(&call(true), &nonce).await?;
     let opening = Opening { endpoint, options, effective: &effective, desk: &desk };
     let may_ask = MayAsk { endpoint, options, desk: &desk };
-    let probe = probe(&nonce, options, executable).line();
+    // Behind sudo the input could be taken for something else, and a large one has to be skipped if it came too early.
+    let start =
+        start.filter(|start| options.caching && options.become_user.is_none() && start.early.len() <= EARLY_BYTES_MAX);
+    let probe = probe(&nonce, options, executable, start).line();
     if let Some(user) = &options.become_user {
         session.send(&open_as(&nonce, user).line()).await;
     }
-    session.send(&probe).await;
-    let (there, elevation) = opening.talk(&mut session, &nonce, may_ask, &probe).await?;
+    session.send(&[probe.as_slice(), start.map_or(&[], |start| start.early)].concat()).await;
+    let (there, elevation, has_started) = opening.talk(&mut session, &nonce, may_ask, &probe).await?;
+    let was_asked = desk.was_asked();
     there.suits(executable.needs())?;
     if there.tool.is_empty() {
         return Err(LinkProblem::NoDigest);
     }
     let (user, address) = (effective.user().to_owned(), endpoint.address());
     let later = call(false);
-    let keeper = Keeper::start(Kept { session, slot, desk: Arc::clone(&desk), user, address });
+    let (keeper, parts, _used) = match has_started {
+        true => {
+            let (keeper, first) = Keeper::without_shell();
+            (keeper, Some(Parts::of(session, Some(first))), Some((slot, desk)))
+        }
+        false => (Keeper::start(Kept { session, used: (slot, desk), user, address }), None, None),
+    };
     let (endpoint, options, executable) = (endpoint.clone(), options.clone(), executable.clone());
     let place = tokio::sync::Mutex::new(None);
-    Ok(Inner { endpoint, options, executable, effective, there, elevation, keeper, call: later, place })
+    Ok((
+        Inner {
+            endpoint,
+            options,
+            executable,
+            effective,
+            there,
+            elevation,
+            keeper,
+            call: later,
+            place,
+            was_asked,
+            _used,
+        },
+        parts,
+    ))
 }
 
 /// The beginning of every script there.
@@ -157,9 +220,14 @@ pub(super) fn script(nonce: &str) -> Script {
     Script::default().set("mgmt_n", nonce).text(BEGIN)
 }
 
-fn probe(nonce: &str, options: &SshOptions, executable: &Executable) -> Script {
+fn probe(nonce: &str, options: &SshOptions, executable: &Executable, start: Option<Start<'_>>) -> Script {
     let kilobytes = executable.bytes().div_ceil(1024) + ROOM_KB;
-    script(nonce)
+    let script = match start {
+        Some(start) => launching(script(nonce), start),
+        None => script(nonce),
+    };
+    script
+        .set("EARLY", start.map(|start| start.early.len().to_string()).unwrap_or_default())
         .set("mgmt_sha", executable.sha256())
         .set("mgmt_name", executable.name())
         .set("SIZE_KB", kilobytes.to_string())
@@ -237,7 +305,7 @@ impl Opening<'_> {
         nonce: &str,
         may_ask: MayAsk<'_>,
         probe: &[u8],
-    ) -> Result<(There, Elevation), LinkProblem> {
+    ) -> Result<(There, Elevation, bool), LinkProblem> {
         let mut there = There::default();
         let mut elevation = Elevation::of(self.options.become_user.as_deref());
         let limit = self.options.connect_timeout.saturating_mul(LOGIN);
@@ -253,7 +321,8 @@ impl Opening<'_> {
                 Err(_) => return Err(self.slow(session, limit)),
             };
             match heard {
-                Heard::Report(word, _) if word == "end" => return Ok((there, elevation)),
+                Heard::Report(word, _) if word == "end" => return Ok((there, elevation, false)),
+                Heard::Report(word, _) if word == "started" => return Ok((there, elevation, true)),
                 Heard::Report(word, _) if word == "sudo" => {
                     elevation = may_ask.again(session, nonce, elevation).await?;
                     session.send(probe).await;

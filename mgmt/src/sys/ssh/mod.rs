@@ -27,4 +27,4 @@ pub use executable::Executable;
 pub use link::Link;
 pub use options::{Answer, Answers, CONNECT_TIMEOUT, Question, QuestionKind, SshOptions};
 pub use place::{Refused, There};
-pub use run::Running;
+pub use run::{Running, Start};

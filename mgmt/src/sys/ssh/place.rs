@@ -1,5 +1,6 @@
 //! What a host reports of itself, and where the executable is or can be there.
 
+use super::diagnosis::short;
 use super::elf::Needs;
 use super::error::LinkProblem;
 
@@ -88,6 +89,13 @@ impl There {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Libraries are missing that an executable with these needs is linked with.
+    pub(super) fn lacks_libraries(&self, needs: &Needs, libraries: &str) -> LinkProblem {
+        let needed = format!("libraries of that machine ({})", short(libraries));
+        let (found, target) = ("none of them".to_owned(), needs.target_for(&self.machine));
+        LinkProblem::WrongLibrary { needed, found, target }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::diagnosis::short;
@@ -16,6 +17,7 @@ use super::words::Script;
 use crate::sys::process::{Status, Talker};
 
 const COPY: &str = include_str!("scripts/copy.sh");
+const LAUNCH: &str = include_str!("scripts/launch.sh");
 const START: &str = include_str!("scripts/start.sh");
 const TEMPORARY: &str = include_str!("scripts/temporary.sh");
 /// Where a directory for one run is made, if no place for longer can be had.
@@ -34,6 +36,35 @@ pub(super) struct Parts {
     stdout: BufReader<Receiver>,
     stderr: Option<Receiver>,
     talker: Talker,
+    /// If the call has made the connection: to note that this is lost.
+    first: Option<watch::Sender<Option<LinkProblem>>>,
+}
+
+impl Parts {
+    pub(super) fn of(mut session: Session, first: Option<watch::Sender<Option<LinkProblem>>>) -> Parts {
+        let (stdin, stderr) = (session.take_stdin(), session.take_stderr());
+        Parts { stdin, stdout: session.stdout, stderr, talker: session.talker, first }
+    }
+}
+
+/// What is started there.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The arguments of the executable.
+    pub words: &'a [OsString],
+    /// Additional variables of its environment.
+    pub vars: &'a [(String, OsString)],
+    /// The beginning of its input.
+    pub early: &'a [u8],
+}
+
+/// The script with the function that runs the executable.
+pub(super) fn launching(script: Script, start: Start<'_>) -> Script {
+    let mut script = script.words(start.words).text("launch() {").text(LAUNCH);
+    for (name, value) in start.vars {
+        script = script.set(name, value).text(&format!("export {name}"));
+    }
+    script.text("exec \"$mgmt_file\" \"$@\"\n}")
 }
 
 /// The executable that runs there. When this is dropped, its input ends there, and its output is not read any more.
@@ -45,14 +76,16 @@ pub struct Running {
     pub stdout: Option<BufReader<Receiver>>,
     /// Its standard error, with what ssh itself has to report; `None` once it was taken.
     pub stderr: Option<Receiver>,
+    // Before the link: its private directory goes after the process that uses it.
     talker: Talker,
+    first: Option<watch::Sender<Option<LinkProblem>>>,
     link: Link,
 }
 
 impl Running {
     pub(super) fn new(link: Link, parts: Parts) -> Running {
-        let Parts { stdin, stdout, stderr, talker } = parts;
-        Running { stdin, stdout: Some(stdout), stderr, talker, link }
+        let Parts { stdin, stdout, stderr, talker, first } = parts;
+        Running { stdin, stdout: Some(stdout), stderr, talker, first, link }
     }
 
     /// How it has ended there; 255 also if a signal has ended it. Cancel safe, and may be called again.
@@ -62,6 +95,10 @@ impl Running {
     pub async fn ended(&mut self) -> Result<Status, LinkError> {
         let lost = |error: crate::sys::process::ProcessError| LinkProblem::Lost { report: error.to_string() };
         let status = self.talker.ended().await.map_err(|error| self.link.error(lost(error)))?;
+        if let Some(first) = &self.first {
+            let report = format!("the call of ssh that made it has ended ({status})");
+            first.send_replace(Some(LinkProblem::Lost { report }));
+        }
         // ssh's own code, or that of the program there.
         if status != Status::Exit(0)
             && matches!(status, Status::Exit(255) | Status::Signal(_))
@@ -177,6 +214,9 @@ impl Inner {
                 Heard::Report(word, _) if word == "copied" => Copied::Yes,
                 Heard::Report(word, _) if word == "damaged" => Copied::Damaged,
                 Heard::Report(word, rest) if word == "failed" => Copied::Failed(rest),
+                Heard::Report(word, rest) if word == "lacks" => {
+                    return Err(self.there.lacks_libraries(self.executable.needs(), &rest));
+                }
                 Heard::Report(..) | Heard::Errors => continue,
                 Heard::TooMuchNoise | Heard::End => return Err(self.why(&mut session).await),
             });
@@ -201,24 +241,14 @@ impl Inner {
     }
 
     /// Starts the executable there, after it was copied if it is missing or damaged.
-    pub(super) async fn start(
-        &self,
-        words: &[OsString],
-        vars: &[(String, OsString)],
-        early: &[u8],
-    ) -> Result<Parts, LinkProblem> {
+    pub(super) async fn start(&self, start: Start<'_>) -> Result<Parts, LinkProblem> {
         for again in [false, true] {
             let dir = self.placed(again).await?;
             let (mut session, nonce) = self.session().await?;
-            let mut script = self.script(&nonce, &dir).words(words).text(START);
-            for (name, value) in vars {
-                script = script.set(name, value).text(&format!("export {name}"));
-            }
-            let script = script.text("exec \"$mgmt_file\" \"$@\"");
-            session.send(&[script.line().as_slice(), early].concat()).await;
+            let script = launching(self.script(&nonce, &dir), start).text(START);
+            session.send(&[script.line().as_slice(), start.early].concat()).await;
             if self.has_started(&mut session).await? {
-                let (stdin, stderr) = (session.take_stdin(), session.take_stderr());
-                return Ok(Parts { stdin, stdout: session.stdout, stderr, talker: session.talker });
+                return Ok(Parts::of(session, None));
             }
             tracing::debug!("{}: the executable in {dir} is missing or damaged", self.endpoint.name());
         }

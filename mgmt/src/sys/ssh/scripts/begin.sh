@@ -1,7 +1,6 @@
-# Reports are lines that begin with a mark; all else on standard output is noise of the login.
-say() { printf 'mgmt:%s:%s\n' "$mgmt_n" "$*"; }
-# A login may have printed the beginning of a line.
-printf '\n'
+# Reports are lines that begin with a mark; all else on standard output is noise of the login, which may have printed the
+# beginning of a line.
+say() { printf '\nmgmt:%s:%s\n' "$mgmt_n" "$*"; }
 mgmt_path=$PATH
 mgmt_umask=$(umask)
 PATH=${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin

@@ -9,7 +9,16 @@ limit=
 ! timeout 9 true 2>/dev/null || limit="timeout $LIMIT"
 if why=$( { mkdir -p -- "$mgmt_sha" && $limit $UNPACK >"$new"; } 2>&1 ); then
   if [ "$(digest "$new")" = "$mgmt_sha" ]; then
-    chmod 700 "$new" && mv -f -- "$new" "$mgmt_sha/$mgmt_name" && say copied
+    chmod 700 "$new"
+    # What it is linked with and what is not there: it would not start.
+    lacks=$(LC_ALL=C ldd "$new" 2>/dev/null </dev/null | while read -r library arrow path; do
+      [ "$path" != 'not found' ] || printf ' %s' "$library"
+    done)
+    if [ -n "$lacks" ]; then
+      say lacks "${lacks# }"
+      exit 1
+    fi
+    mv -f -- "$new" "$mgmt_sha/$mgmt_name" && say copied
     find "$mgmt_sha" -name '.new-*' -mtime +0 -exec rm -f -- {} + 2>/dev/null
     # Others that were not used for 30 days are not needed any more.
     for old in *; do
