@@ -40,7 +40,9 @@ pub(super) fn written(vertex: &Vertex, wired: &[u8], sealed: bool) -> Result<Arc
     let fields = if sealed { in_clear(to_data).0 } else { to_data() };
     let fields = fields.map_err(|problem| problem.to_string())?;
     match fields.iter().find(|(_, value)| holds_secret(value)) {
-        Some((key, _)) if sealed => return Err(format!("`{key}` has a secret among other values, which can't be sealed")),
+        Some((key, _)) if sealed => {
+            return Err(format!("`{key}` has a secret among other values, which can't be sealed"));
+        }
         Some((key, _)) => {
             return Err(format!("`{key}` is a secret, which does not travel to other hosts: {SECRET_REMEDY}"));
         }
