@@ -89,7 +89,7 @@ impl Host {
         let (run, yielded) = session::open(&*self.transport, job, task).await?;
         heard(run).await?;
         match yielded.await {
-            Ok(Yield::Packed(packed)) => Ok(Parcel(Arc::new(packed))),
+            Ok(Yield::Packed(packed)) => Ok(Parcel(Arc::new(*packed))),
             _ => Err(RemoteError::Failed("the files did not arrive".to_owned())),
         }
     }

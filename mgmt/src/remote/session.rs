@@ -119,7 +119,7 @@ pub(super) async fn open(
 #[derive(Debug)]
 pub(super) enum Yield {
     Plan(Box<Plan>),
-    Packed(Packed),
+    Packed(Box<Packed>),
 }
 
 struct Near {
@@ -187,7 +187,7 @@ impl Near {
             Err(_) => Some(format!("nothing came within {} s", START_MAX.as_secs())),
         };
         if let Some(why) = why {
-            self.foreign(&cutter.rest().to_vec());
+            self.foreign(cutter.rest());
             return Err(RemoteError::NoFarEnd { why, printed: self.printed() });
         }
         let (mut part, mut heard) = (vec![0; READ_BYTES], Instant::now());
@@ -374,7 +374,7 @@ impl Near {
             }
         };
         let files = files.map_err(|why| RemoteError::Failed(format!("the list of files: {why}")))?;
-        self.give(Yield::Packed(Packed { name, resources, graph: None, files, carried, contents, on_hosts }));
+        self.give(Yield::Packed(Box::new(Packed { name, resources, graph: None, files, carried, contents, on_hosts })));
         Ok(())
     }
 
