@@ -11,6 +11,7 @@ use super::command::Command;
 use super::error::ProcessError;
 use super::spawn;
 use super::status::Status;
+use crate::sys::if_simulated;
 
 /// How long a killed command may take to end.
 const KILL_WAIT: Duration = Duration::from_secs(5);
@@ -43,6 +44,11 @@ pub struct Talker {
 /// # Errors
 /// The command can't be started.
 pub async fn spawn_talk(command: &Command) -> Result<Talk, ProcessError> {
+    if_simulated!(host => {
+        super::simulated::examine(&host, command)?;
+        let source = io::Error::new(io::ErrorKind::Unsupported, "a simulated host has no commands with pipes");
+        Err(ProcessError::Io { program: command.shown(), source })
+    });
     let (child, stdin, (stdout, stderr)) = spawn::start_talking(command).await?;
     let program = command.shown();
     let pipes = || {
