@@ -126,7 +126,7 @@ pub struct SshOptions {
     /// The program to run there, built for those machines; default: this one
     #[arg(long, value_name = "PATH")]
     pub remote_binary: Option<PathBuf>,
-    /// How many hosts are between this program and the first one of a tree of hosts.
+    /// An option of Go mgmt, accepted without effect.
     #[arg(long, value_name = "N", default_value = "0", hide = true, value_parser = clap::value_parser!(u32).range(0..i64::from(DEPTH_MAX)))]
     #[doc(hidden)]
     pub depth: u32,

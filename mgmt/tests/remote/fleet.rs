@@ -1,12 +1,17 @@
 //! Many hosts at once, each a process on this machine.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use mgmt::Engine;
 use mgmt::prelude::*;
 use mgmt::remote::{
-    Fleet, FleetReport, FleetRun, FleetUntil, Host, HostReport, Job, Local, Report, StopStep, Verdict, hosts_of,
+    Addresses, Fleet, FleetReport, FleetRun, FleetUntil, Host, HostReport, Hosts as _, Job, Local, Report, StopStep,
+    Verdict, hosts_of,
 };
+use mgmt::resource::World;
 use mgmt::runtime::EventKind;
+use mgmt::world::Embedded;
 
 use crate::kit::{LONG, There, parcel};
 
@@ -141,4 +146,32 @@ async fn a_run_that_is_dropped_leaves_nothing_running() {
     drop(run);
     let pid: u32 = there.read("pid").unwrap().trim().parse().unwrap();
     crate::kit::wait("it was ended", || !crate::kit::is_alive(pid)).await;
+}
+
+#[tokio::test]
+async fn the_living_hosts_of_a_world_are_at_their_labels_or_names_and_are_followed() {
+    let world = Embedded::new();
+    let dirs = [There::new(), There::new()];
+    let engine = |name: &str, there: &There| {
+        Engine::builder().world(world.clone()).hostname(name).prefix(there.prefix()).graph(crate::kit::graph(|_| {}))
+    };
+    let web1 = engine("web1", &dirs[0]).label("ssh", "root@10.0.0.7").start().await.unwrap();
+    let shared: Arc<dyn World> = Arc::new(world.clone());
+    let reach = |endpoint: mgmt::sys::ssh::Endpoint| Host::new(endpoint.to_string(), Local::new());
+    let mut source = Addresses::new(reach).world(&shared, "desk");
+    let names = |hosts: Vec<Host>| hosts.iter().map(|host| host.name().to_owned()).collect::<Vec<_>>();
+    let until = async |source: &mut Addresses, wanted: &[&str]| {
+        let found = tokio::time::timeout(LONG, async {
+            while names(source.hosts().await.unwrap()) != wanted {
+                source.changed().await.unwrap();
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("not listed: {wanted:?}"));
+    };
+    until(&mut source, &["web1=root@10.0.0.7"]).await;
+    let web2 = engine("web2", &dirs[1]).start().await.unwrap();
+    until(&mut source, &["web1=root@10.0.0.7", "web2"]).await;
+    web1.stop().await.unwrap();
+    until(&mut source, &["web2"]).await;
+    web2.stop().await.unwrap();
 }

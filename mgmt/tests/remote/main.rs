@@ -1,5 +1,6 @@
 //! Runs in another process, as on another machine: `remote` over a child process of this one.
 
+mod closures;
 mod command_line;
 mod files;
 mod fleet;
