@@ -117,7 +117,6 @@ fn ask_here(
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
-    use std::os::fd::OwnedFd;
     use std::time::{Duration, Instant};
 
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -131,7 +130,7 @@ mod tests {
         unlockpt(&user).unwrap();
         let name = ptsname(&user, Vec::new()).unwrap();
         let program = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        (File::from(OwnedFd::from(user)), program)
+        (File::from(user), program)
     }
 
     #[test]
