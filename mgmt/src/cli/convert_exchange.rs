@@ -18,7 +18,8 @@ impl Writer<'_> {
         for export in &config.exports {
             let links: Vec<_> = export.links.iter().collect();
             let expression = self.expression(&export.vertex, &links)?;
-            let to = export.to.as_ref().map_or(String::new(), |to| format!(".to({to:?})"));
+            let how = if export.sealed { "sealed_to" } else { "to" };
+            let to = export.to.as_ref().map_or(String::new(), |to| format!(".{how}({to:?})"));
             self.add("g.export", &expression, &to);
         }
         for edge in &config.awaited {

@@ -16,6 +16,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
     let exec_says = g.add(Exec::new("says").cmd("/bin/echo received"));
     g.export(File::new("/elsewhere/shared").content("shared"));
     g.export(File::new("/elsewhere/theirs").content("theirs")).to(["another.host"]);
+    g.export(File::new("/elsewhere/sealed").content("sealed")).sealed_to(["another.host"]);
     g.export(File::new("/elsewhere/received").content(exec_says.stdout()));
     g.export(Kv::new("port").value("80"));
     g.before(&file_tmp_corpus_here, &collected_1.one("/elsewhere/shared"));
