@@ -1,5 +1,8 @@
 //! Hosts that export and collect through a real etcd. Needs the program `etcd`: from PATH, or at `MGMT_ETCD`.
 
+#[cfg(all(feature = "cli", feature = "yaml"))]
+#[path = "../../src/sys/spaces/again.rs"]
+mod again;
 mod authority;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 mod cluster;

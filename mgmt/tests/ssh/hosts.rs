@@ -2,7 +2,6 @@
 //! of the test, which runs itself once more there: nothing of the machine's own sshd, keys, accounts or homes is used
 //! or changed, and with the last process of the test everything is gone, however that ends.
 
-use std::env;
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpStream};
@@ -14,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use mgmt::sys::ssh::{Endpoint, SshOptions};
 
-/// Set inside of the namespaces.
-const INSIDE: &str = "MGMT_TEST_INSIDE";
+use crate::again::again;
+
 /// A file system of the test alone.
 const KIT: &str = "/mnt/kit";
 /// The address of the test.
@@ -28,41 +27,28 @@ const HASH: &str = "$6$mgmttest$Xd42z.C.6rP7B5NJ3WNimLi7Z3CMmUAnDMP7zEE.GNVc2OgB
 
 /// Runs the test of this name, which is in the module (`module_path!()`), in namespaces. Returns `true` inside.
 pub(crate) fn inside(module: &str, name: &str) -> bool {
-    if env::var_os(INSIDE).is_some() {
-        return true;
-    }
     let _turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
-    again(module, name)
+    once_more(module, name)
 }
 
 /// Like [`inside`], while no other test runs: for figures.
 pub(crate) fn inside_alone(module: &str, name: &str) -> bool {
-    if env::var_os(INSIDE).is_some() {
-        return true;
-    }
     let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
-    again(module, name)
+    once_more(module, name)
 }
 
 static TURN: RwLock<()> = RwLock::new(());
 
-fn again(module: &str, name: &str) -> bool {
+fn once_more(module: &str, name: &str) -> bool {
     let name = format!("{}::{name}", module.split_once("::").expect("a module").1);
-    let output = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
-        .arg(env::current_exe().expect("the path of the tests"))
-        .args(["--exact", &name, "--include-ignored", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        // A file system of the test alone is there: see `Net::new`.
-        .env("TMPDIR", "/run")
-        .env_remove("XDG_RUNTIME_DIR")
-        .env_remove("SSH_AUTH_SOCK")
-        .output()
-        .expect("the program unshare");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{name} in namespaces:\n{out}\n{err}");
-    print!("{out}");
-    false
+    again(&name, |unshare| {
+        unshare
+            .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+            // A file system of the test alone is there: see `Net::new`.
+            .env("TMPDIR", "/run")
+            .env_remove("XDG_RUNTIME_DIR")
+            .env_remove("SSH_AUTH_SOCK");
+    })
 }
 
 /// A process that is killed at the end.

@@ -1,5 +1,7 @@
 //! Other machines through ssh, on real sshd hosts in network namespaces. Needs root, OpenSSH and sudo.
 
+#[path = "../../src/sys/spaces/again.rs"]
+mod again;
 mod command_line;
 mod errors;
 mod faults;

@@ -5,32 +5,24 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Set inside of the namespaces.
-const INSIDE: &str = "MGMT_TEST_INSIDE";
+use crate::again::again;
+
 const SOCKET: &str = "/run/libvirt/libvirt-sock";
 const LOG: &str = "/run/libvirtd.log";
 
 /// Runs the test with this name in namespaces of its own. Returns `true` inside.
 pub(crate) fn inside(name: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        prepare();
-        return true;
-    }
     // Its machines end with it, whatever happens. A shell is the first process in there, and waits for those that lose
     // their parent: libvirt waits until the process of a machine is gone.
-    let output = Command::new("unshare")
-        .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"])
-        .args(["sh", "-c", "\"$@\"; exit $?", "sh"])
-        .arg(std::env::current_exe().expect("the path of the tests"))
-        .args(["--exact", name, "--include-ignored", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program unshare");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{name} in namespaces:\n{out}\n{err}");
-    println!("{out}");
-    false
+    let is_inside = again(name, |unshare| {
+        unshare
+            .args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"])
+            .args(["sh", "-c", "\"$@\"; exit $?", "sh"]);
+    });
+    if is_inside {
+        prepare();
+    }
+    is_inside
 }
 
 fn run(program: &str, words: &[&str]) -> (bool, String) {

@@ -1,6 +1,8 @@
 //! Domains of a real libvirt with QEMU, which each test starts for itself, with all its files, in namespaces of its own.
 
 mod absence;
+#[path = "../../src/sys/spaces/again.rs"]
+mod again;
 mod changes;
 mod daemon;
 mod laws;

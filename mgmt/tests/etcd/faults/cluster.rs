@@ -11,8 +11,9 @@ use serde_json::Value as Json;
 
 use crate::authority::Authority;
 use crate::faults::joined::Joined;
-use crate::faults::net::{Net, Process, TEST, address, on, signal};
+use crate::faults::net::{Net, TEST, address, on, signal};
 use crate::faults::observer::Observer;
+use crate::running::Running;
 
 /// What a host reports when etcd is away.
 pub(super) const AWAY: &str = "the world can't be reached";
@@ -24,10 +25,10 @@ pub(super) struct Cluster {
     /// More options of etcd.
     options: Vec<String>,
     /// Those that the test starts.
-    members: Vec<Option<Process>>,
+    members: Vec<Option<Running>>,
     /// How the hosts run etcd, if they do.
     pub(super) joined: Option<Joined>,
-    hosts: Vec<Option<Process>>,
+    hosts: Vec<Option<Running>>,
     /// How often each host has changed what it exports.
     versions: Vec<u32>,
     /// The hosts that are no part of the cluster any more.
@@ -148,7 +149,7 @@ impl Cluster {
             }
         }
         command.stdout(Stdio::null()).stderr(self.log(&format!("h{host}.etcd.log")));
-        self.members[host - 1] = Some(Process(command.spawn().expect("etcd starts")));
+        self.members[host - 1] = Some(Running(command.spawn().expect("etcd starts")));
     }
 
     pub(super) fn kill_member(&mut self, host: usize) {
@@ -174,18 +175,18 @@ impl Cluster {
                 command.arg("--tls-cert").arg(certificate).arg("--tls-key").arg(key).env_remove("MGMT_SEEDS");
             }
         }
-        self.hosts[host - 1] = Some(Process(command.spawn().expect("mgmt starts")));
+        self.hosts[host - 1] = Some(Running(command.spawn().expect("mgmt starts")));
     }
 
     pub(super) fn kill_host(&mut self, host: usize) {
         self.hosts[host - 1] = None;
     }
 
-    pub(super) fn host(&self, host: usize) -> &Process {
+    pub(super) fn host(&self, host: usize) -> &Running {
         self.hosts[host - 1].as_ref().expect("it runs")
     }
 
-    pub(super) fn member(&self, host: usize) -> &Process {
+    pub(super) fn member(&self, host: usize) -> &Running {
         self.members[host - 1].as_ref().expect("it runs")
     }
 

@@ -3,14 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::env;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// Set inside of the namespaces.
-const INSIDE: &str = "MGMT_TEST_INSIDE";
+use crate::again::again;
+use crate::running::Running;
+
 /// Carries packets with a delay.
 const DELAY: &str = include_str!("delay.py");
 /// No device has this address: what is sent to it is lost.
@@ -18,33 +18,14 @@ const NO_DEVICE: &str = "02:00:00:00:00:ff";
 
 /// Runs the test with this name in namespaces, in which it is root. Returns `true` inside.
 pub(super) fn inside(name: &str) -> bool {
-    if env::var_os(INSIDE).is_some() {
-        return true;
-    }
     // One at a time: each of them is several hosts.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
-        .arg(env::current_exe().expect("the path of the tests"))
-        .args(["--exact", &format!("faults::{name}"), "--include-ignored", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("the program unshare");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{name} in namespaces:\n{out}\n{err}");
-    false
-}
-
-/// A process that is killed at the end.
-pub(super) struct Process(pub(super) Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It has ended, or will.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    again(&format!("faults::{name}"), |unshare| {
+        let spaces =
+            ["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+        unshare.args(spaces);
+    })
 }
 
 /// Runs a command of the network, which must succeed.
@@ -143,7 +124,7 @@ impl Net {
     }
 
     /// From now on each packet between two hosts comes later by this time, until all that is returned is dropped.
-    pub(super) fn delay(&self, milliseconds: u32) -> Vec<Process> {
+    pub(super) fn delay(&self, milliseconds: u32) -> Vec<Running> {
         let carried = |host: usize| {
             here(&format!("ip link add w{host} type veth peer name b{host}"));
             for line in [format!("w{host} up"), format!("b{host} master whole up"), format!("v{host} nomaster")] {
@@ -153,7 +134,7 @@ impl Net {
             let (pause, ends) = ((milliseconds / 2).to_string(), [format!("v{host}"), format!("w{host}")]);
             let mut command = Command::new("python3");
             command.args(["-c", DELAY, &pause]).args(ends).stdout(Stdio::piped());
-            let mut process = Process(command.spawn().expect("python3"));
+            let mut process = Running(command.spawn().expect("python3"));
             let out = process.0.stdout.take().expect("a pipe");
             let line = BufReader::new(out).lines().next().and_then(Result::ok);
             assert_eq!(line.as_deref(), Some("ready"));
@@ -169,6 +150,6 @@ fn send_whole(mut python: Command, device: &str) {
 }
 
 /// Sends a signal to a process of this test.
-pub(super) fn signal(signal: &str, process: &Process) {
+pub(super) fn signal(signal: &str, process: &Running) {
     run(Command::new("kill").args([signal, &process.0.id().to_string()]));
 }
