@@ -115,13 +115,14 @@ fn one_of(
     (first, mut one): (String, Vertex),
     more: Vec<(String, Vertex)>,
 ) -> Result<One, Problem> {
-    for (host, vertex) in more {
+    let hosts: Vec<String> = [first.clone()].into_iter().chain(more.iter().map(|(host, _)| host.clone())).collect();
+    for (_, vertex) in more {
         if is_equal(&one, &vertex) {
             continue;
         }
         let message = |why: &str| {
-            let (id, first, host) = (vertex.id(), shown(&first), shown(&host));
-            format!("{first} and {host} both export {id}, and not the same{why}: it is left out until one is left")
+            let (id, hosts) = (vertex.id(), all_of(&hosts));
+            format!("{hosts} export {id}, and not the same{why}: it is left out until one is left")
         };
         match together(&one, &vertex) {
             Ok(merged) => one.resource = merged,
@@ -143,6 +144,18 @@ fn one_of(
             Err(Problem::new(message, one.origin.clone()).also("declared", own.origin.clone()))
         }
     }
+}
+
+/// Several hosts, for people.
+fn all_of(hosts: &[String]) -> String {
+    const NAMED_MAX: usize = 10;
+    let mut named: Vec<Cow<'_, str>> = hosts.iter().take(NAMED_MAX).map(|host| shown(host)).collect();
+    if hosts.len() > NAMED_MAX {
+        named.push(format!("{} more", hosts.len() - NAMED_MAX).into());
+    }
+    let last = named.pop().unwrap_or_default();
+    let all = if hosts.len() == 2 { "both" } else { "all" };
+    format!("{} and {last} {all}", named.join(", "))
 }
 
 fn is_equal(one: &Vertex, other: &Vertex) -> bool {

@@ -72,6 +72,24 @@ fn host_of(origin: &Origin) -> &str {
     }
 }
 
+#[test]
+fn all_hosts_that_contradict_one_another_are_named() {
+    let offer = |host: &str, size| {
+        (host.to_owned(), "x".to_owned(), format!("{{\"fields\": {{\"size\": {size}}}}}").into_bytes())
+    };
+    let warning = |offered: &[_]| {
+        let Resolution { config, warnings, .. } = resolved(offered);
+        assert!(config.vertices.is_empty() && warnings.len() == 1, "{warnings:?}");
+        warnings[0].message.clone()
+    };
+    let left_out = "export thing[x], and not the same: it is left out until one is left";
+    assert_eq!(warning(&[offer("a", 1), offer("b", 2)]), format!("a and b both {left_out}"));
+    // Two of them agree.
+    assert_eq!(warning(&[offer("a", 1), offer("aa", 1), offer("b", 2)]), format!("a, aa and b all {left_out}"));
+    let many: Vec<_> = (10..30).map(|n| offer(&format!("h{n}"), n)).collect();
+    assert!(warning(&many).starts_with("h10, h11, h12, h13, h14, h15, h16, h17, h18, h19 and 10 more all export"));
+}
+
 proptest! {
     #[test]
     fn whatever_hosts_offer_gives_a_valid_graph_in_the_order_of_hosts_and_names(
