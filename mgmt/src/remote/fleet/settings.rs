@@ -30,7 +30,7 @@ pub enum FleetUntil {
 /// # async fn fleet(hosts: Vec<Host>) -> mgmt::Result<()> {
 /// let mut run = Fleet::new(hosts).until(FleetUntil::EachEnds).run(Job::own().arguments(["run", "-t", "0"]));
 /// while let Some(report) = run.next().await {
-///     if let FleetReport::Host { host, what } = report {
+///     if let FleetReport::Host { host, what, .. } = report {
 ///         println!("{host}: {what:?}");
 ///     }
 /// }
