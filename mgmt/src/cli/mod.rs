@@ -31,24 +31,6 @@ mod own_words;
 mod prefix;
 #[cfg(feature = "ssh")]
 mod remote;
-#[cfg(feature = "ssh")]
-mod remote_bars;
-#[cfg(all(feature = "ssh", feature = "yaml"))]
-mod remote_files;
-#[cfg(feature = "ssh")]
-mod remote_graphs;
-#[cfg(feature = "ssh")]
-mod remote_options;
-#[cfg(feature = "ssh")]
-mod remote_plan;
-#[cfg(feature = "ssh")]
-mod remote_prompt;
-#[cfg(feature = "ssh")]
-mod remote_run;
-#[cfg(feature = "ssh")]
-mod remote_view;
-#[cfg(feature = "ssh")]
-mod remote_words;
 mod repeats;
 mod report;
 mod run;
@@ -78,7 +60,7 @@ pub use deploy::{DeployCommand, DeployOptions, PublishOptions};
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
 pub use prefix::default_prefix;
 #[cfg(feature = "ssh")]
-pub use remote_options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
+pub use remote::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
 pub use servers::ServerOptions;
 pub use setup::Svc;
 #[cfg(feature = "yaml")]

@@ -11,7 +11,7 @@ use crate::cli::capture::CaptureOptions;
 use crate::cli::cluster::ClusterCommand;
 use crate::cli::deploy::DeployOptions;
 #[cfg(feature = "ssh")]
-use crate::cli::remote_options::RemoteCommand;
+use crate::cli::remote::RemoteCommand;
 use crate::cli::setup::Svc;
 use crate::cli::world::WorldOptions;
 use crate::cli::{exit, help};

@@ -13,7 +13,7 @@ use crate::cli::exit::FAILED;
 use crate::cli::logs::Screen;
 use crate::cli::options::{Command, LogFormat, Options, RunOptions, Setup, seconds};
 #[cfg(feature = "ssh")]
-use crate::cli::remote_options::{RemoteCommand, RemoteRunOptions, SshOptions};
+use crate::cli::remote::{RemoteCommand, RemoteRunOptions, SshOptions};
 use crate::cli::report::{CommandError, complain, show_warnings};
 use crate::cli::session::print;
 use crate::cli::{convert, exit, help, usage};

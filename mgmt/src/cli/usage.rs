@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::cli::exit::FAILED;
 use crate::cli::options::RunOptions;
 #[cfg(feature = "ssh")]
-use crate::cli::remote_options::SshOptions;
+use crate::cli::remote::SshOptions;
 use crate::cli::session::print;
 use crate::id::in_json;
 use crate::resource::nearest;

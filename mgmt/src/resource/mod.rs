@@ -61,6 +61,7 @@ pub mod private;
 
 #[cfg(feature = "dbus")]
 pub use crate::sys::dbus::{Bus, BusError};
+pub(crate) use crate::sys::seal::CAN_SEAL;
 pub(crate) use crate::sys::task::caught;
 pub use ability::{Abilities, Leave, LeaveFn, Prepare, PrepareFn, Refresh, RefreshFn};
 pub use accept::{Accepts, ByOption, ByValue, ByWire, Given, Input, IntoInput, IntoSetting};

@@ -13,7 +13,7 @@ use mgmt::resource::World;
 use mgmt::runtime::EventKind;
 use mgmt::world::Embedded;
 
-use crate::kit::{LONG, There, parcel};
+use crate::kit::{LONG, There, found, parcel};
 
 fn host(name: &str) -> Host {
     Host::new(name, Local::program(env!("CARGO_BIN_EXE_mgmt")))
@@ -26,17 +26,8 @@ async fn job(declare: impl FnOnce(&mut Graph)) -> Job {
 
 /// Reads reports until one is as wanted.
 async fn until(run: &mut FleetRun, is_wanted: impl Fn(&FleetReport) -> bool) -> FleetReport {
-    let mut seen = Vec::new();
-    let found = tokio::time::timeout(LONG, async {
-        while let Some(report) = run.next().await {
-            if is_wanted(&report) {
-                return report;
-            }
-            seen.push(report);
-        }
-        panic!("the run has ended: {seen:#?}");
-    });
-    found.await.expect("no such report")
+    let found = found(async || run.next().await, is_wanted).await;
+    found.unwrap_or_else(|seen| panic!("the run has ended: {seen:#?}"))
 }
 
 fn is_of(report: &FleetReport, name: &str, is_wanted: impl Fn(&HostReport) -> bool) -> bool {

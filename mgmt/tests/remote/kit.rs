@@ -59,19 +59,30 @@ pub(crate) async fn parcel(declare: impl FnOnce(&mut Graph)) -> Parcel {
     Parcel::of(graph(declare), &builtin_kinds(), &[]).await.unwrap()
 }
 
-/// Reads reports until one is as wanted; panics if the run ends before.
-pub(crate) async fn until(run: &mut Run, is_wanted: impl Fn(&Report) -> bool) -> Report {
+/// Reads reports until one is as wanted. An error: there are no more, and these have come.
+pub(crate) async fn found<R>(
+    mut next: impl AsyncFnMut() -> Option<R>,
+    is_wanted: impl Fn(&R) -> bool,
+) -> Result<R, Vec<R>> {
     let mut seen = Vec::new();
     let found = tokio::time::timeout(LONG, async {
-        while let Some(report) = run.next().await {
+        while let Some(report) = next().await {
             if is_wanted(&report) {
-                return report;
+                return Some(report);
             }
             seen.push(report);
         }
-        panic!("the run has ended: {:?}; it reported {seen:#?}", run.ended().await);
+        None
     });
-    found.await.expect("no such report")
+    found.await.expect("no such report").ok_or(seen)
+}
+
+/// Reads reports until one is as wanted; panics if the run ends before.
+pub(crate) async fn until(run: &mut Run, is_wanted: impl Fn(&Report) -> bool) -> Report {
+    match found(async || run.next().await, is_wanted).await {
+        Ok(report) => report,
+        Err(seen) => panic!("the run has ended: {:?}; it reported {seen:#?}", run.ended().await),
+    }
 }
 
 pub(crate) async fn until_event(run: &mut Run, is_wanted: impl Fn(&EventKind) -> bool) -> Event {

@@ -196,3 +196,32 @@ async fn a_run_can_become_another_user() {
     assert_eq!(owner, 0);
     host.until_nothing_is_left().await;
 }
+
+#[test]
+#[ignore = "needs the program ssh"]
+fn two_names_that_ssh_leads_to_one_host_are_refused_before_anything_is_started() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    // Nothing listens there: a connection would fail with another error.
+    let config = write("config", "Host web www\n HostName 127.0.0.1\n Port 1\n");
+    let graph = write("g.yaml", "graph: g\nresources:\n  noop:\n  - name: n\n");
+    let files = ["web", "www"].map(|host| {
+        let text = format!("graph: g\nremote: ssh://root@{host}:1\nresources:\n  noop:\n  - name: n\n");
+        write(&format!("{host}.yaml"), &text)
+    });
+    for words in [
+        vec!["remote", "plan", "web", "www", "--yaml", &graph],
+        vec!["remote", "run", "web", "www", "--yaml", &graph],
+        vec!["run", "--remote", &files[0], "--remote", &files[1]],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        let output = command.args(&words).args(["--tmp-prefix", "--ssh-config", &config]).output().unwrap();
+        let shown = text(&output.stderr);
+        assert!(output.status.code() == Some(1), "{words:?}: {output:?}");
+        assert!(shown.contains("`web` and `www` are one host") && !shown.contains("refused"), "{words:?}: {shown}");
+    }
+}

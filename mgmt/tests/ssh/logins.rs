@@ -233,7 +233,7 @@ async fn another_user_is_become_by_sudo_with_and_without_a_password() {
     options.become_user = Some("root".to_owned());
     assert_eq!(id(&host.at("ann"), &options).await.unwrap(), is("root"));
     // What is copied is root's.
-    assert_eq!(host.sh("stat -c %U /root/.cache/mgmt/executables"), "root");
+    assert_eq!(host.sh("stat -c %U ~root/.cache/mgmt/executables"), "root");
     assert!(!host.dir.join("home/ann/.cache/mgmt").exists());
     // One who is that user already needs no sudo.
     host.sh("mount --bind /dev/null /usr/bin/sudo");

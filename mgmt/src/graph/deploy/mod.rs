@@ -6,6 +6,8 @@ mod content;
 mod difference;
 mod keys;
 mod record;
+#[cfg(feature = "ssh")]
+mod relocated;
 mod removal;
 mod rollout;
 #[cfg(test)]
@@ -16,8 +18,6 @@ mod tests;
 mod travel;
 mod upload;
 
-#[cfg(feature = "ssh")]
-pub(crate) use carried::relocate_graph;
 pub use carried::{Carried, CarriedEntry, CarriedTree, CarriedUse, Relocation};
 pub(crate) use carried::{ENTRIES_MAX, FILE_BYTES_MAX, entry_mode, is_name};
 pub use content::{ContentId, ContentRef};
@@ -28,6 +28,8 @@ pub(crate) use keys::{
 };
 pub(crate) use record::{DEPLOY_BYTES_MAX, Head, MESSAGE_BYTES_MAX, RECORD_BYTES_MAX, RecordError};
 pub use record::{Deploy, DeployId};
+#[cfg(feature = "ssh")]
+pub(crate) use relocated::relocate_graph;
 pub(crate) use removal::{Kept, removals};
 pub use rollout::{Fate, Rollout, Stage, Wave, WaveGoal};
 pub(crate) use rollout::{Terms as WaveTerms, target, wrong_waves};

@@ -7,10 +7,7 @@ use crate::graph::exchange::collect::End;
 use crate::graph::exchange::entry::{SECRET_REMEDY, written};
 use crate::graph::exchange::export::Export;
 use crate::graph::problem::{Problem, Problems};
-use crate::resource::{Known, Origin, hint};
-
-/// Whether this build can seal.
-const CAN_SEAL: bool = cfg!(feature = "etcd");
+use crate::resource::{CAN_SEAL, Known, Origin, hint};
 
 /// Everything that is wrong with what a graph exports and collects, and then the rest that is wrong with it.
 pub(in crate::graph) fn with_exchange(config: &GraphConfig, rest: Result<(), Problems>) -> Result<(), Problems> {

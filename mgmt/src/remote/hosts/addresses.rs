@@ -14,7 +14,7 @@ use crate::remote::host::Host;
 use crate::remote::hosts::contract::Hosts;
 use crate::remote::hosts::error::HostsError;
 use crate::resource::{AliveHost, World};
-use crate::sys::ssh::{Endpoint, EndpointError, distinct};
+use crate::sys::ssh::{Endpoint, EndpointError, SshOptions, distinct, distinct_as_resolved};
 use crate::sys::stdin;
 
 /// The most bytes of a file with hosts.
@@ -30,6 +30,8 @@ const STDIN: &str = "-";
 /// wished (`NAME=ADDRESS`); or `local:NAME`, a process of its own on this host.
 pub struct Addresses {
     reach: Box<dyn Fn(Endpoint) -> Host + Send>,
+    /// How ssh is asked what its configuration makes of the addresses.
+    ssh: Option<SshOptions>,
     given: Vec<Address>,
     file: Option<ListFile>,
     world: Option<LivingHosts>,
@@ -76,7 +78,15 @@ impl fmt::Debug for Addresses {
 impl Addresses {
     /// No hosts yet. `reach` makes a host of each address.
     pub fn new(reach: impl Fn(Endpoint) -> Host + Send + 'static) -> Addresses {
-        Addresses { reach: Box::new(reach), given: Vec::new(), file: None, world: None }
+        Addresses { reach: Box::new(reach), ssh: None, given: Vec::new(), file: None, world: None }
+    }
+
+    /// Two addresses are refused too if ssh, used in this way, leads both to one host. Default: the text of the
+    /// addresses decides.
+    #[must_use]
+    pub fn resolved(mut self, options: SshOptions) -> Addresses {
+        self.ssh = Some(options);
+        self
     }
 
     /// Adds the host at this address.
@@ -126,7 +136,11 @@ impl Hosts for Addresses {
             Address::Ssh(endpoint) => Some(endpoint.clone()),
             Address::Local(_) => None,
         };
-        distinct(&addresses.iter().filter_map(endpoint).collect::<Vec<_>>())?;
+        let endpoints: Vec<Endpoint> = addresses.iter().filter_map(endpoint).collect();
+        match &self.ssh {
+            Some(options) if endpoints.len() > 1 => distinct_as_resolved(&endpoints, options).await?,
+            _ => distinct(&endpoints)?,
+        }
         let host = |address| match address {
             Address::Ssh(endpoint) => (self.reach)(endpoint),
             Address::Local(name) => Host::local(name),

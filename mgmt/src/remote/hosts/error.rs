@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::id::in_one_line;
-use crate::sys::ssh::EndpointError;
+use crate::sys::ssh::{DistinctError, EndpointError, LinkError};
 
 /// Why there is no list of hosts.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -42,10 +42,22 @@ pub enum HostsError {
     /// An address is wrong, or one host is listed twice.
     #[error(transparent)]
     Address(#[from] EndpointError),
+    /// ssh can't be asked what its configuration makes of an address.
+    #[error(transparent)]
+    Ssh(Arc<LinkError>),
     /// Two hosts have the same name.
     #[error("two hosts have the name `{}`: give each a name of its own, with NAME=ADDRESS", in_one_line(.0))]
     Twice(String),
     /// Another failure.
     #[error("{0}")]
     Other(String),
+}
+
+impl From<DistinctError> for HostsError {
+    fn from(error: DistinctError) -> HostsError {
+        match error {
+            DistinctError::Endpoint(error) => HostsError::Address(error),
+            DistinctError::Link(error) => HostsError::Ssh(Arc::new(error)),
+        }
+    }
 }

@@ -252,37 +252,26 @@ impl JsonSchema for Content {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let encoded = serde_json::json!({
+            "type": "object",
+            "properties": { "base64": {
+                "type": "string",
+                "contentEncoding": "base64",
+                "description": "The bytes of the file in base64, with padding.",
+            } },
+            "required": ["base64"],
+            "additionalProperties": false,
+        });
         schemars::json_schema!({
             "description": "what a file holds: text, or any bytes as base64",
             "oneOf": [
                 { "type": "string" },
-                {
-                    "type": "object",
-                    "properties": { "base64": {
-                        "type": "string",
-                        "contentEncoding": "base64",
-                        "description": "The bytes of the file in base64, with padding.",
-                    } },
-                    "required": ["base64"],
-                    "additionalProperties": false,
-                },
+                encoded,
                 {
                     "type": "object",
                     "properties": { "secret": {
                         "description": "The same content, which is never shown.",
-                        "oneOf": [
-                            { "type": "string" },
-                            {
-                                "type": "object",
-                                "properties": { "base64": {
-                                    "type": "string",
-                                    "contentEncoding": "base64",
-                                    "description": "The bytes of the file in base64, with padding.",
-                                } },
-                                "required": ["base64"],
-                                "additionalProperties": false,
-                            },
-                        ],
+                        "oneOf": [{ "type": "string" }, encoded],
                     } },
                     "required": ["secret"],
                     "additionalProperties": false,

@@ -163,7 +163,7 @@ impl Follow {
     async fn take(&mut self) {
         let Some(exchanged) = self.in_force.borrow_and_update().clone() else { return };
         let declared = &exchanged.declared;
-        let offers = self.preparing.offers(declared);
+        let offers = self.preparing.offers(declared).await;
         let (taken, _) = offers.taken(&declared.collects);
         let is_refused = self.refused.as_ref().is_some_and(|(of, all)| Arc::ptr_eq(of, declared) && *all == taken);
         if taken == exchanged.taken || is_refused {

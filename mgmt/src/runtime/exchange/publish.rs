@@ -19,6 +19,7 @@ use crate::runtime::exchange::changes::{Changes, Exporter, Published, Wanted};
 use crate::runtime::exchange::publications::{Publications, Published as State, Stand};
 use crate::runtime::exchange::sealing::{Sealing, ToSeal, keys_of, recipient};
 use crate::runtime::exchange::settings::{InForce, Site};
+use crate::sys::task::blocking;
 
 /// How often a transaction that another one has overtaken is made again at once.
 const RACES_MAX: usize = 16;
@@ -173,10 +174,22 @@ impl ToPublish {
     }
 
     /// All that must be there, with what stays.
-    fn complete(&self, published: &Published, host: &str, sealing: &Sealing) -> Result<Cow<'_, Wanted>, PublishError> {
+    async fn complete(
+        &self,
+        published: &Published,
+        host: &str,
+        sealing: &Sealing,
+    ) -> Result<Cow<'_, Wanted>, PublishError> {
         let mut all = Cow::Borrowed(&self.wanted);
-        let before = |export: &ToSeal| published.counting(&export.place, &export.name);
-        let entries = sealing.sealed(host, &self.sealed, before).map_err(PublishError::Seal)?;
+        let entries = match self.sealed.is_empty() {
+            true => Vec::new(),
+            false => {
+                let before = self.sealed.iter().map(|export| published.counting(&export.place, &export.name).cloned());
+                let (before, export, host) = (before.collect::<Vec<_>>(), self.sealed.clone(), host.to_owned());
+                let sealing = sealing.clone();
+                blocking(move || sealing.sealed(&host, &export, &before)).await.map_err(PublishError::Seal)?
+            }
+        };
         for (export, entry) in self.sealed.iter().zip(entries) {
             all.to_mut().entry(export.place.clone()).or_default().insert(export.name.clone(), entry);
         }
@@ -300,7 +313,8 @@ impl Publisher {
         let to_publish = self.gathered(exports);
         for _ in 0..RACES_MAX {
             let (published, mut at) = self.read(to_publish.places()).await?;
-            let wanted = to_publish.complete(&published, self.member.host(), &self.sealing)?;
+            let host = self.member.host().to_owned();
+            let wanted = to_publish.complete(&published, &host, &self.sealing).await?;
             if wanted.is_empty() && published.exporter().is_none() {
                 self.lease = None;
                 return Ok(None);

@@ -21,7 +21,7 @@ impl Preparing {
             return self.resolved(declared, Vec::new()).await;
         }
         self.read(&declared).await;
-        let offers = self.offers(&declared);
+        let offers = self.offers(&declared).await;
         self.with_offers(Arc::new(declared), &offers).await
     }
 
@@ -36,8 +36,8 @@ impl Preparing {
 
     /// What is known of the exports of hosts, with those of this graph. In noop it exports nothing: of this host, only
     /// what it exported before is collected.
-    pub(super) fn offers(&self, declared: &GraphConfig) -> Offers {
-        let offers = self.site.offers();
+    pub(super) async fn offers(&self, declared: &GraphConfig) -> Offers {
+        let offers = self.site.offers().await;
         if self.settings.is_noop() {
             return offers;
         }

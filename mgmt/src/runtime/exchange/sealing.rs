@@ -49,6 +49,7 @@ struct Made {
 }
 
 /// An export of this host that must be sealed.
+#[derive(Clone)]
 pub(super) struct ToSeal {
     pub(super) place: ExportPlace,
     pub(super) name: String,
@@ -134,12 +135,8 @@ impl Sealing {
         self.with(|inner| inner.path = prefix.join(TRUST_DIR).join(SEAL_KEY));
     }
 
-    /// The exports that these entries of the world are. Those that are sealed for this host are opened.
+    /// The exports that these entries of the world are. Those that are sealed for this host are opened. Blocks.
     pub(super) fn offers(&self, snapshot: &Snapshot) -> Offers {
-        let entries = snapshot.entries.iter();
-        if !snapshot.entries.values().any(|entry| sealed_parts(&entry.value).is_some()) {
-            return Offers::of(entries.map(|(key, entry)| (key.as_str(), &entry.value)));
-        }
         self.with(|inner| {
             let key = inner.key();
             let mut before = std::mem::take(&mut inner.opened);
@@ -154,7 +151,7 @@ impl Sealing {
                 }
             }
             let value = |key: &str, sealed| inner.opened.get(key).map_or(sealed, |opened| &opened.plain);
-            Offers::of(entries.map(|(key, entry)| (key.as_str(), value(key, &entry.value))))
+            Offers::of(snapshot.entries.iter().map(|(key, entry)| (key.as_str(), value(key, &entry.value))))
         })
     }
 
@@ -165,20 +162,20 @@ impl Sealing {
     }
 
     /// The entries of these exports of this host, each sealed for its recipient and for this host itself. `before`:
-    /// what the world has of it. If that is the same, it stays, so that nothing is written.
-    pub(super) fn sealed<'a>(
+    /// what the world has of each. If that is the same, it stays, so that nothing is written. Blocks.
+    pub(super) fn sealed(
         &self,
         host: &str,
         all: &[ToSeal],
-        before: impl Fn(&ToSeal) -> Option<&'a Arc<[u8]>>,
+        before: &[Option<Arc<[u8]>>],
     ) -> Result<Vec<Arc<[u8]>>, String> {
         self.with(|inner| {
             let mut last = std::mem::take(&mut inner.made);
             let mut entries = Vec::with_capacity(all.len());
-            for export in all {
+            for (export, before) in all.iter().zip(before.iter().map(Option::as_ref)) {
                 let at = bound(&export.place, host, &export.name);
                 let is_same = |made: &Made| made.plain == export.plain && made.recipient == export.recipient;
-                let entry = match (before(export), last.remove(&at).filter(is_same)) {
+                let entry = match (before, last.remove(&at).filter(is_same)) {
                     (None, Some(made)) => made.entry,
                     (Some(before), Some(made)) if made.entry == *before => made.entry,
                     (before, _) => {
@@ -201,6 +198,11 @@ impl Sealing {
             Ok(entries)
         })
     }
+}
+
+/// Whether one of these entries is sealed.
+pub(super) fn has_sealed(snapshot: &Snapshot) -> bool {
+    snapshot.entries.values().any(|entry| sealed_parts(&entry.value).is_some())
 }
 
 /// Whether an entry is sealed for that recipient and has that in it.

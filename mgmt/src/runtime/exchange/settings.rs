@@ -17,11 +17,12 @@ use crate::runtime::error::EngineError;
 use crate::runtime::exchange::collect::{follow_exports, follow_own};
 use crate::runtime::exchange::publications::Publications;
 use crate::runtime::exchange::publish::{Publisher, publish_exports};
-use crate::runtime::exchange::sealing::{Sealing, keep_key};
+use crate::runtime::exchange::sealing::{Sealing, has_sealed, keep_key};
 use crate::runtime::hosts::{Lease, Living, Reporting, Schedules, follow_others, keep_alive};
 use crate::runtime::prepare::Preparing;
 use crate::runtime::reach::Reach;
 use crate::sys::rng;
+use crate::sys::task::blocking;
 
 /// The default of `Builder::export_ttl`.
 const EXPORT_TTL: Duration = Duration::from_secs(24 * 3600);
@@ -152,8 +153,16 @@ impl Site {
     }
 
     /// What is known of the exports of hosts.
-    pub(crate) fn offers(&self) -> Offers {
-        self.sealing.offers(&self.known().snapshot)
+    pub(crate) async fn offers(&self) -> Offers {
+        let snapshot = {
+            let known = self.known();
+            if !has_sealed(&known.snapshot) {
+                return Offers::of(known.snapshot.entries.iter().map(|(key, entry)| (key.as_str(), &entry.value)));
+            }
+            known.snapshot.clone()
+        };
+        let sealing = self.sealing.clone();
+        blocking(move || sealing.offers(&snapshot)).await
     }
 }
 

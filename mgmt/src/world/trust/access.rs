@@ -191,10 +191,22 @@ mod tests {
     #[test]
     fn a_host_reads_what_is_for_it_and_writes_its_own_keys() {
         let access = of_each("web1");
-        for key in ["/mgmt/exporters/web1", "/mgmt/hosts/web1", "/mgmt/states/web1", "/mgmt/grants/web1/values/x"] {
+        for key in [
+            "/mgmt/exporters/web1",
+            "/mgmt/hosts/web1",
+            "/mgmt/states/web1",
+            "/mgmt/keys/web1",
+            "/mgmt/grants/web1/values/x",
+        ] {
             assert!(may_write(&access, key) && may_read(&access, key), "{key}");
         }
-        for key in ["/mgmt/exports/*/file/web2/x/1", "/mgmt/exports/web1/file/web2", "/mgmt/values/x", "/mgmt"] {
+        for key in [
+            "/mgmt/exports/*/file/web2/x/1",
+            "/mgmt/exports/web1/file/web2",
+            "/mgmt/values/x",
+            "/mgmt",
+            "/mgmt/keys/web2",
+        ] {
             assert!(may_read(&access, key) && !may_write(&access, key), "{key}");
         }
         for key in [
@@ -206,7 +218,13 @@ mod tests {
         ] {
             assert!(!may_read(&access, key) && !may_write(&access, key), "{key}");
         }
-        for key in ["/mgmt/hosts/web10", "/mgmt/servers/size", "/mgmt/deploys/head", "/mgmt/servers/election"] {
+        for key in [
+            "/mgmt/hosts/web10",
+            "/mgmt/keys/web10",
+            "/mgmt/servers/size",
+            "/mgmt/deploys/head",
+            "/mgmt/servers/election",
+        ] {
             assert!(!may_write(&access, key), "{key}");
         }
     }

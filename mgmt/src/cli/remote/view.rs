@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use crate::cli::logs::Screen;
 use crate::cli::options::RunOptions;
-use crate::cli::remote_bars::{Doing, lines};
+use crate::cli::remote::bars::{Doing, lines};
 use crate::cli::sum::tell_failed;
 use crate::cli::view::View;
 use crate::id::{in_json, in_one_line};

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::logs::Screen;
-use crate::cli::remote::job;
-use crate::cli::remote_graphs::{Changed, Travelling};
-use crate::cli::remote_options::{HostOptions, SshOptions};
-use crate::cli::remote_run::NearRun;
+use crate::cli::remote::command::job;
+use crate::cli::remote::graphs::{Changed, Travelling};
+use crate::cli::remote::options::{HostOptions, SshOptions};
+use crate::cli::remote::run::NearRun;
 use crate::cli::report::{CommandError, show_warnings};
 use crate::cli::session::Session;
 use crate::cli::signals::Ladder;
@@ -17,7 +17,7 @@ use crate::gapi::{RemoteAddress, YamlOptions, read_graph_file, read_yaml, yaml};
 use crate::graph::Problem;
 use crate::remote::{Fleet, FleetUntil, Parcel};
 use crate::runtime::EngineError;
-use crate::sys::ssh::{Endpoint, EndpointError, distinct};
+use crate::sys::ssh::{Endpoint, EndpointError, distinct_as_resolved};
 
 /// The user and the port where the file names none.
 const USER: &str = "mgmt";
@@ -48,13 +48,14 @@ pub(crate) async fn run_files(
         }
     }
     let all: Vec<Endpoint> = endpoints.iter().map(|(_, endpoint)| endpoint.clone()).collect();
-    distinct(&all).map_err(|error| CommandError::Other(error.to_string()))?;
+    let link_options = ssh.link_options(screen)?;
+    distinct_as_resolved(&all, &link_options).await.map_err(|error| CommandError::Other(error.to_string()))?;
     if ssh.parallel > 0 && ssh.parallel < endpoints.len() && until != FleetUntil::EachEnds {
         let (places, count) = (ssh.parallel, endpoints.len());
         let why = format!("--parallel {places} is less than the {count} hosts, which must all be connected to at once");
         return Err(CommandError::Other(why));
     }
-    let reach = ssh.reach(true, screen).await?;
+    let reach = ssh.reach(link_options, true).await?;
     let (sender, graphs) = mpsc::channel(1);
     let (reloads, reloaded) = watch::channel(0);
     let mut base = job(session).stays(until != FleetUntil::EachEnds);

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use crate::cli::help;
 use crate::cli::logs::Screen;
 use crate::cli::options::seconds;
-use crate::cli::remote_prompt::Prompt;
+use crate::cli::remote::prompt::Prompt;
 use crate::cli::report::CommandError;
 use crate::remote::{Host, Ssh};
 use crate::sys::prompt;
@@ -162,12 +162,8 @@ impl RemoteCommand {
 }
 
 impl SshOptions {
-    /// How hosts are reached. `sends`: whether the executable is sent to any.
-    pub(crate) async fn reach(
-        &self,
-        sends: bool,
-        screen: &Screen,
-    ) -> Result<impl Fn(Endpoint) -> Host + Clone + Send + use<>, CommandError> {
+    /// How ssh is used.
+    pub(crate) fn link_options(&self, screen: &Screen) -> Result<LinkOptions, CommandError> {
         let has_terminal = prompt::has_terminal();
         if self.allow_interactive && !has_terminal {
             let why = "--allow-interactive needs a terminal, and this process has none";
@@ -181,6 +177,15 @@ impl SshOptions {
         options.connect_timeout = self.connect_timeout.unwrap_or(options.connect_timeout);
         options.caching = !self.no_caching;
         options.answers = asks.then(|| Arc::new(Prompt::new(screen.clone())) as Arc<dyn Answers>);
+        Ok(options)
+    }
+
+    /// How hosts are reached with these options. `sends`: whether the executable is sent to any.
+    pub(crate) async fn reach(
+        &self,
+        options: LinkOptions,
+        sends: bool,
+    ) -> Result<impl Fn(Endpoint) -> Host + Clone + Send + use<>, CommandError> {
         let executable = match (&self.remote_binary, sends) {
             (_, false) => None,
             (Some(path), true) => Some(Executable::at(path).await.map_err(|error| {

@@ -9,8 +9,8 @@ use tokio::time::{Instant, MissedTickBehavior, sleep, sleep_until};
 
 use crate::cli::exit::{Ending, FAILED};
 use crate::cli::logs::Screen;
-use crate::cli::remote_graphs::Changed;
-use crate::cli::remote_view::RemoteView;
+use crate::cli::remote::graphs::Changed;
+use crate::cli::remote::view::RemoteView;
 use crate::cli::report::CommandError;
 use crate::cli::session::{Session, printed};
 use crate::cli::signals::{Ladder, Wanted};

@@ -7,12 +7,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::cli::logs::Screen;
 #[cfg(feature = "yaml")]
-use crate::cli::remote_files::run_files;
-use crate::cli::remote_graphs::Travelling;
-use crate::cli::remote_options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
-use crate::cli::remote_plan::{self, HostPlan};
-use crate::cli::remote_run::NearRun;
-use crate::cli::remote_words::remote_words;
+use crate::cli::remote::files::run_files;
+use crate::cli::remote::graphs::Travelling;
+use crate::cli::remote::options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
+use crate::cli::remote::plan::{self, HostPlan};
+use crate::cli::remote::run::NearRun;
+use crate::cli::remote::words::remote_words;
 use crate::cli::report::{CommandError, problem, show_warnings};
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
@@ -90,7 +90,8 @@ async fn hosts(
         return session.hosts.take().ok_or_else(|| CommandError::Other(missing.to_owned()));
     }
     let sends = file.is_some() || *world_hosts || hosts.iter().any(|host| !host.starts_with(LOCAL));
-    let mut addresses = Addresses::new(ssh.reach(sends, screen).await?);
+    let options = ssh.link_options(screen)?;
+    let mut addresses = Addresses::new(ssh.reach(options.clone(), sends).await?).resolved(options);
     for host in hosts {
         addresses = addresses.host(host)?;
     }
@@ -133,16 +134,16 @@ async fn plan(
     show_warnings(&warnings, session.options.log, screen);
     let text = if options.json {
         let warnings = warnings.iter().map(problem).collect();
-        let data = remote_plan::data(&plans, &warnings).map_err(std::io::Error::from)?;
+        let data = plan::data(&plans, &warnings).map_err(std::io::Error::from)?;
         in_json(&format!("{data:#}\n")).into_owned()
     } else {
-        remote_plan::text(&plans, session.options.quiet, session.palette())
+        plan::text(&plans, session.options.quiet, session.palette())
     };
     tokio::select! {
         printed = blocking(move || print(&text)) => printed?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     }
-    Ok(ExitCode::from(remote_plan::code(&plans)))
+    Ok(ExitCode::from(plan::code(&plans)))
 }
 
 /// The plans in the order of the list of hosts, and the warnings about the graph, each once.

@@ -1,0 +1,16 @@
+//! The command `remote`: plans or runs the graph on other hosts, and shows all of them at once.
+
+mod bars;
+mod command;
+#[cfg(feature = "yaml")]
+mod files;
+mod graphs;
+mod options;
+mod plan;
+mod prompt;
+mod run;
+mod view;
+mod words;
+
+pub(crate) use command::remote;
+pub use options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
