@@ -45,6 +45,7 @@ mod swap;
 mod templates;
 mod together;
 mod trees;
+mod trial;
 mod values;
 mod waiting;
 mod waves;

@@ -74,6 +74,10 @@ pub struct PlanEntry {
     /// in noop.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owed_by: Vec<ResourceId>,
+    /// Why what would be changed could not be put back, as a whole or in part, if the run is not confirmed. Only for a
+    /// resource that would, or may, change something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irreversible: Option<String>,
     /// Remarks of the kind about this resource, independent of the outcome.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,

@@ -114,6 +114,10 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
         let _ = drifted;
         true
     }
+    /// See [`Converge::irreversible`]. A panic is a reason, too.
+    fn irreversible(&self) -> Option<String> {
+        None
+    }
     /// See [`Converge::remarks`]. Empty if that panics.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
@@ -292,6 +296,10 @@ impl<R: Converge> AnyResource for R {
 
     fn is_foreseeable(&self, drifted: bool) -> bool {
         caught(|| Converge::is_foreseeable(self, drifted)).unwrap_or_default()
+    }
+
+    fn irreversible(&self) -> Option<String> {
+        caught(|| Converge::irreversible(self)).unwrap_or_else(Some)
     }
 
     fn remarks(&self) -> Vec<String> {

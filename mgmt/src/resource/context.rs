@@ -19,7 +19,7 @@ use crate::resource::hosts::{Scheduling, WorldRead, WorldWatching, WorldWrite};
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
 use crate::resource::owned::OwnedPaths;
-use crate::resource::record::Recorder;
+use crate::resource::record::{Head, Recorder, Recorders, Recording, Records};
 use crate::resource::reverse::Reverse;
 use crate::resource::stopping::{StopOnDrop, Stopping};
 use crate::resource::watch::Watch;
@@ -311,13 +311,33 @@ impl ApplyCx {
         self.check.operation.by_event.store(true, Ordering::Relaxed);
     }
 
-    /// The record of what was there before this resource first changed it, if the engine wants one: the record must be
-    /// written before the change. `None`: nothing must be recorded. `R` is the kind of the resource. See
-    /// [`Reverse`].
-    pub fn recorder<R: Reverse>(&self) -> Option<Recorder<R>> {
+    /// The records of what was there before this resource changed it, if the engine wants any: each of them must be
+    /// written before the change. `R` is the kind of the resource. See [`Reverse`].
+    pub fn recorders<R: Reverse>(&self) -> Recorders<R> {
+        let reverse = self.recording().and_then(|recording| recording.reverse.clone());
+        let reverse = reverse.map(|head| self.recorder(&self.check.operation.services.records, head));
+        Recorders::new(reverse.into_iter().chain(self.recorder_of_refresh()))
+    }
+
+    /// The record of what was there before this resource was refreshed, if the changes of this run may be put back
+    /// later: then the resource is refreshed again after those that notified it. For
+    /// [`Refresh::refresh`](crate::resource::Refresh::refresh).
+    pub fn recorder_of_refresh<R: Reverse>(&self) -> Option<Recorder<R>> {
         let operation = &self.check.operation;
-        let head = operation.recording.clone()?;
-        Some(Recorder::new(operation.services.records.clone(), operation.services.fs.clone(), self.id(), head))
+        let trial = operation.services.trial.as_ref().filter(|trial| trial.is_open())?;
+        let mut head = self.recording()?.trial.clone()?;
+        if operation.refresh {
+            head = Arc::new(Head { refreshed: true, ..Head::clone(&head) });
+        }
+        Some(self.recorder(&trial.records, head))
+    }
+
+    fn recording(&self) -> Option<&Recording> {
+        self.check.operation.recording.as_deref()
+    }
+
+    fn recorder<R: Reverse>(&self, records: &Records, head: Arc<Head>) -> Recorder<R> {
+        Recorder::new(records.clone(), self.check.operation.services.fs.clone(), self.id(), head)
     }
 
     /// Requests the end of the program with this exit code: when this operation has succeeded, the engine stops as with

@@ -80,6 +80,10 @@ pub trait Converge: Resource {
     /// can do anything on the host where it runs. Default: false.
     const COLLECTED_ON_TRUST: bool = false;
 
+    /// Whether what an apply changes outlasts the engine, outside of its working directory. If not, there is nothing to
+    /// put back. Default: true.
+    const LASTS: bool = true;
+
     /// The problems of the fields, found in the fields alone. Called before any part of the graph runs, and again with
     /// received values. Default: none.
     ///
@@ -162,6 +166,15 @@ pub trait Converge: Resource {
     fn reads(&self, known: &Known<'_>) -> Vec<Reading> {
         let _ = known;
         Vec::new()
+    }
+
+    /// Why what this resource changes can't be put back, as a whole or in part, if a run is not confirmed (see
+    /// [`Builder::trial`](crate::runtime::Builder::trial)). Such a run does not change it, unless partial trials are
+    /// permitted. `None`: it can be put back, or nothing is changed that [lasts](Converge::LASTS). Default: a kind
+    /// without [`Reverse`](crate::resource::Reverse) can't be.
+    fn irreversible(&self) -> Option<String> {
+        let can = !Self::LASTS || Self::spec().abilities.reverse.is_some();
+        (!can).then(|| format!("resources of the kind `{}` can't be undone", Self::spec().kind))
     }
 
     /// Whether the result of the check (`drifted` or not) stays valid after resources before this one have changed

@@ -149,6 +149,10 @@ impl<R: Converge> AnyResource for Held<R> {
         AnyResource::is_foreseeable(self.get(), drifted)
     }
 
+    fn irreversible(&self) -> Option<String> {
+        AnyResource::irreversible(self.get())
+    }
+
     fn remarks(&self) -> Vec<String> {
         AnyResource::remarks(self.get())
     }

@@ -15,7 +15,7 @@ use crate::resource::digest::Digest;
 use crate::resource::held::Contained;
 use crate::resource::output::Value;
 use crate::resource::provided::{Services, lock};
-use crate::resource::record::Head;
+use crate::resource::record::Recording;
 use crate::resource::spec::KindSpec;
 use crate::resource::stopping::Stopping;
 
@@ -115,7 +115,7 @@ pub(crate) struct Operation {
     /// The resource will not be applied.
     pub(crate) noop: bool,
     /// What was there before must be recorded.
-    pub(crate) recording: Option<Arc<Head>>,
+    pub(crate) recording: Option<Box<Recording>>,
     /// The apply found nothing to change.
     pub(crate) unchanged: AtomicBool,
     /// An event was the reason for the apply.

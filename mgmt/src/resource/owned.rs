@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::resource::path_list::PathList;
-use crate::resource::record::RECORDS;
+use crate::resource::record::{RECORDS, TRIAL};
 use crate::sys::fs::{Links, ReadFs, Stat};
 
 /// The name of the socket on which a running engine answers other programs.
@@ -28,12 +28,12 @@ pub(crate) const ETCD_DIR: &str = "etcd";
 pub(crate) const TRUST_DIR: &str = "trust";
 
 /// Whether what has this name in the engine's working directory belongs to the engine: the private directories of
-/// resources, their records, the journal (also a new and a corrupt one), its lock, the control socket, the deploys
+/// resources, their records, those of a trial, the journal (also a new and a corrupt one), its lock, the control socket, the deploys
 /// and the files that it has received, its server of etcd, and its certificates. A graph may have other files beside
 /// them.
 fn is_own_name(name: &OsStr) -> bool {
-    ["pgraph", RECORDS, CONTROL_SOCKET, DEPLOYS_DIR, CARGO_DIR, ETCD_DIR, TRUST_DIR].map(OsStr::new).contains(&name)
-        || name.as_encoded_bytes().starts_with(b"journal.")
+    let names = ["pgraph", RECORDS, TRIAL, CONTROL_SOCKET, DEPLOYS_DIR, CARGO_DIR, ETCD_DIR, TRUST_DIR];
+    names.map(OsStr::new).contains(&name) || name.as_encoded_bytes().starts_with(b"journal.")
 }
 
 /// Whether the path is in this working directory of an engine, and belongs to the engine there.

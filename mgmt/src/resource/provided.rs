@@ -15,7 +15,7 @@ use crate::resource::hosts::Scheduling;
 use crate::resource::owned::OwnedPaths;
 use crate::resource::private_dirs::PrivateDirs;
 use crate::resource::provisions::Provisions;
-use crate::resource::record::Records;
+use crate::resource::record::{Records, TrialRecords};
 use crate::resource::world::Member;
 use crate::sys::facts;
 use crate::sys::fs::WriteFs;
@@ -112,6 +112,8 @@ pub(crate) struct Services {
     pub(crate) dirs: PrivateDirs,
     /// What was there before resources changed it.
     pub(crate) records: Records,
+    /// The trial that this run is; `None`: its changes stay.
+    pub(crate) trial: Option<Arc<TrialRecords>>,
     /// State of single resources.
     pub(crate) local: Slots,
     /// State shared by resources of an engine.
@@ -143,6 +145,7 @@ impl Services {
             salt,
             dirs,
             records: Records::new(&prefix),
+            trial: None,
             prefix,
             local: Slots::default(),
             shared: Slots::default(),

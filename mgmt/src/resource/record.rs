@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ use crate::sys::fs::{Attributes, Digest, FsError, Saved, SavedBytes, WriteFs, Wr
 
 /// The directory of the records, in the prefix.
 pub(crate) const RECORDS: &str = "records";
+/// The directory of a trial, in the prefix.
+pub(crate) const TRIAL: &str = "trial";
+/// The directory of the records of a trial, in the prefix.
+pub(crate) const TRIAL_RECORDS: &str = "trial/records";
 /// The name of a record in its directory.
 const RECORD: &str = "record";
 /// The form of the first line of a record; the digest of the rest follows.
@@ -40,6 +45,19 @@ pub(crate) struct Head {
     /// The settings of the undo, as they were declared when this was recorded.
     #[serde(default)]
     pub(crate) settings: UndoSettings,
+    /// The change was a refresh, which is to be made again when the resources of `after` are undone: so this one is
+    /// undone after them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) refreshed: bool,
+}
+
+/// Where an operation records what is there before it changes anything.
+#[derive(Clone, Debug)]
+pub(crate) struct Recording {
+    /// For the time when the resource has left the graph.
+    pub(crate) reverse: Option<Arc<Head>>,
+    /// For the end of a trial that is not confirmed.
+    pub(crate) trial: Option<Arc<Head>>,
 }
 
 /// The metaparameters that an undo obeys.
@@ -99,6 +117,31 @@ pub(crate) enum Found {
     },
 }
 
+/// What a run records whose changes are put back unless it is confirmed.
+#[derive(Debug)]
+pub(crate) struct TrialRecords {
+    pub(crate) records: Records,
+    /// Whether changes are made all the same that can't be put back.
+    pub(crate) is_partial: bool,
+    is_over: AtomicBool,
+}
+
+impl TrialRecords {
+    pub(crate) fn new(records: Records, is_partial: bool) -> TrialRecords {
+        TrialRecords { records, is_partial, is_over: AtomicBool::new(false) }
+    }
+
+    /// Whether changes must still be recorded.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_over.load(Ordering::Acquire)
+    }
+
+    /// The run is confirmed.
+    pub(crate) fn close(&self) {
+        self.is_over.store(true, Ordering::Release);
+    }
+}
+
 /// The records of a prefix.
 #[derive(Clone, Debug)]
 pub(crate) struct Records {
@@ -111,6 +154,35 @@ impl Records {
     /// The records of a prefix. Reads nothing.
     pub(crate) fn new(prefix: &Path) -> Records {
         Records { dirs: PrivateDirs::of_another_sort(prefix, RECORDS), known: Arc::default() }
+    }
+
+    /// The records of a trial in this prefix. Reads nothing.
+    pub(crate) fn of_trial(prefix: &Path) -> Records {
+        Records { dirs: PrivateDirs::of_another_sort(prefix, TRIAL_RECORDS), known: Arc::default() }
+    }
+
+    /// Takes over these records of others, which have been loaded, except for resources that have a record here: the
+    /// state before their first change is known already. Blocks.
+    ///
+    /// # Errors
+    /// One can't be moved.
+    pub(crate) fn adopt(&self, others: &Records, fs: &WriteFs) -> Result<()> {
+        let ids: Vec<ResourceId> = others.known().iter().cloned().collect();
+        for id in ids {
+            let (from, to) = (others.dir(&id), self.dir(&id));
+            if to.join(RECORD).exists() {
+                continue;
+            }
+            if let Some(kind) = to.parent() {
+                make_dir(fs, kind)?;
+            }
+            // What is there has no record.
+            let _ = fs::remove_dir_all(&to);
+            fs::rename(&from, &to).context(format_args!("the record in {}", from.display()))?;
+            others.known().remove(&id);
+            self.known().insert(id);
+        }
+        Ok(())
     }
 
     /// Reads all records. With `cleans`, removes what a crash has left of incomplete ones. Blocks.
@@ -141,6 +213,11 @@ impl Records {
             }
         }
         all
+    }
+
+    /// How many resources have a record.
+    pub(crate) fn len(&self) -> usize {
+        self.known().len()
     }
 
     /// The resource has a record.
@@ -241,7 +318,51 @@ fn make_dir(fs: &WriteFs, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The record of a resource, for the operation that is about to change something. Its functions block.
+/// The records in which an operation must record what is there, before it changes anything: each by itself, since they
+/// may have begun at different times. Often there is none.
+#[derive(Debug)]
+pub struct Recorders<R>(Vec<Recorder<R>>);
+
+impl<R> Recorders<R> {
+    pub(crate) fn new(recorders: impl IntoIterator<Item = Recorder<R>>) -> Recorders<R> {
+        Recorders(recorders.into_iter().collect())
+    }
+
+    /// No record.
+    pub fn none() -> Recorders<R> {
+        Recorders(Vec::new())
+    }
+
+    /// Whether nothing must be recorded.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All records.
+    pub fn iter(&self) -> std::slice::Iter<'_, Recorder<R>> {
+        self.0.iter()
+    }
+}
+
+impl<'a, R> IntoIterator for &'a Recorders<R> {
+    type Item = &'a Recorder<R>;
+    type IntoIter = std::slice::Iter<'a, Recorder<R>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<R> IntoIterator for Recorders<R> {
+    type Item = Recorder<R>;
+    type IntoIter = std::vec::IntoIter<Recorder<R>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+/// A record of a resource, for the operation that is about to change something. Its functions block.
 #[derive(Debug)]
 pub struct Recorder<R> {
     records: Records,
@@ -273,7 +394,9 @@ impl<R: Reverse> Recorder<R> {
     /// # Errors
     /// It can't be written. Then the change must not be made.
     pub fn write(&self, data: &R::Record) -> Result<()> {
-        let (id, head) = (self.id.clone(), Head::clone(&self.head));
+        let (id, mut head) = (self.id.clone(), Head::clone(&self.head));
+        // A refresh that was recorded stays one, whatever else is changed later.
+        head.refreshed |= self.records.read(&self.id)?.is_some_and(|former| former.head.refreshed);
         let record = Record { id, head, data: serde_json::to_value(data)? };
         let dir = self.records.dir(&self.id);
         write(&self.fs, &dir, &record).context(format_args!("its record in {}", dir.display()))?;

@@ -35,6 +35,7 @@ impl Converge for Exit {
     type Drift = Change;
 
     const STANDS_ALONE: bool = true;
+    const LASTS: bool = false;
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         let is_requested = cx.local::<Requested>().0.load(Ordering::Relaxed);

@@ -80,16 +80,18 @@ impl Hostname {
         })
     }
 
-    fn record(&self, cx: &ApplyCx, names: HostNames) -> Result<()> {
-        let Some(recorder) = cx.recorder::<Hostname>() else { return Ok(()) };
-        if recorder.read()?.is_some() {
-            return Ok(());
+    fn record(&self, cx: &ApplyCx, names: &HostNames) -> Result<()> {
+        for recorder in cx.recorders::<Hostname>() {
+            if recorder.read()?.is_some() {
+                continue;
+            }
+            let was = ALL.into_iter().filter_map(|which| {
+                let declared = self.wanted(which)?.to_owned();
+                Some(NameWas { field: field(which).to_owned(), was: now(names, which).to_owned(), declared })
+            });
+            recorder.write(&HostnameRecord { names: was.collect() })?;
         }
-        let was = ALL.into_iter().filter_map(|which| {
-            let declared = self.wanted(which)?.to_owned();
-            Some(NameWas { field: field(which).to_owned(), was: now(&names, which).to_owned(), declared })
-        });
-        recorder.write(&HostnameRecord { names: was.collect() })
+        Ok(())
     }
 }
 
@@ -178,7 +180,7 @@ impl Converge for Hostname {
 
     async fn apply(&self, cx: &ApplyCx, _: Vec<Change>) -> Result<()> {
         let hostnamed = hostnamed(cx).await?;
-        self.record(cx, hostnamed.names().await?)?;
+        self.record(cx, &hostnamed.names().await?)?;
         for which in ALL {
             // One that was set may have changed another.
             let names = hostnamed.names().await?;

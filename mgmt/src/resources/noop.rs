@@ -20,6 +20,7 @@ impl Converge for Noop {
     type Drift = Infallible;
 
     const STANDS_ALONE: bool = true;
+    const LASTS: bool = false;
 
     async fn check(&self, _: &CheckCx) -> Result<Option<Infallible>> {
         Ok(None)

@@ -51,6 +51,7 @@ impl Converge for Print {
     type Drift = Change;
 
     const STANDS_ALONE: bool = true;
+    const LASTS: bool = false;
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         const CHARS_MAX: usize = 100;

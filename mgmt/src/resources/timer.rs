@@ -105,6 +105,7 @@ impl Converge for Timer {
     type Drift = Change;
 
     const STANDS_ALONE: bool = true;
+    const LASTS: bool = false;
 
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let ticks = !self.interval.0.is_zero();

@@ -73,6 +73,7 @@ impl Converge for Value {
     type Drift = Change;
 
     const STANDS_ALONE: bool = true;
+    const LASTS: bool = false;
 
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let given =

@@ -15,6 +15,7 @@ use crate::runtime::lane::Lane;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::prefix::Prefix;
 use crate::runtime::prepare::Preparing;
+use crate::runtime::trial::Role;
 use crate::runtime::undo::{KnownKinds, kinds_by_name};
 use crate::sys::facts;
 use crate::sys::fs::hub;
@@ -64,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) watch: hub::Options,
     pub(crate) doors: Option<Doors>,
     pub(crate) events: Arc<Outlet>,
+    /// What the engine does about trials.
+    pub(crate) role: Role,
 }
 
 impl Default for Settings {
@@ -91,6 +94,7 @@ impl Default for Settings {
             watch: hub::Options::default(),
             doors: None,
             events: Arc::default(),
+            role: Role::default(),
         }
     }
 }

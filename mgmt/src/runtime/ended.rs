@@ -184,6 +184,14 @@ impl Core {
                 self.waits_no_longer(node);
                 CheckOutcome::InSync
             }
+            Ended::Returned(Ok(Some(_)))
+                if !self.running.is_noop(node)
+                    && let Some(why) = self.barred(&**resource) =>
+            {
+                self.slots.end_look(op);
+                self.slots.set_error(node, why);
+                CheckOutcome::Failed
+            }
             Ended::Returned(Ok(Some(drift))) => {
                 let resource = Arc::clone(resource);
                 let found = Found { changes: drift.changes.clone(), drift: Some(drift), began, resource };

@@ -12,7 +12,7 @@ use crate::gapi::{Failure, Gapi, fixed};
 use crate::graph::{GraphConfig, Prepared};
 use crate::id::ResourceId;
 use crate::journal::Journal;
-use crate::resource::{Found, PrivateDir, PrivateDirs, Records, Services};
+use crate::resource::{PrivateDir, PrivateDirs, Services};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::control::{Control, Reach};
 use crate::runtime::core::Core;
@@ -34,6 +34,7 @@ use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
 use crate::runtime::status::{Progress, ResourceStatus, Status};
 use crate::runtime::store::{Store, journal_of};
+use crate::runtime::trial::{self, Recorded, Role, Tried};
 use crate::runtime::watches::Watches;
 use crate::scheduler::{Config, Scheduler, StopStage};
 use crate::sys::clock::{self, Clock};
@@ -57,9 +58,9 @@ impl<G: Gapi> Builder<G> {
         self.options.preparing.site.begin_run(self.options.converged_timeout)?;
         let prefix = self.options.prefix()?;
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
-        let (given, path) = (self.options.prefix.clone(), prefix.path().to_owned());
-        let Opened { journal, dirs, existing, records, found } =
-            blocking(move || Opened::of(given.as_deref(), &path)).await?;
+        let (given, path, role) = (self.options.prefix.clone(), prefix.path().to_owned(), self.options.role.clone());
+        let Opened { journal, dirs, existing, records } =
+            blocking(move || Opened::of(given.as_deref(), &path, &role)).await?;
         let prepared = match self.begin(&prefix).await {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -68,7 +69,7 @@ impl<G: Gapi> Builder<G> {
             }
         };
         let (mut core, inboxes, requests) = assemble(&self.options, prefix.path().to_owned(), dirs, journal);
-        core.begin_graph(prepared, (records, found), &self.options);
+        core.begin_graph(prepared, records, &self.options);
         if !prefix.is_temporary() {
             core.forget_absent(clock::today(), existing);
         }
@@ -86,14 +87,20 @@ impl<G: Gapi> Builder<G> {
                 ended: has_ended,
                 loss: Loss::default(),
                 preparing: self.options.preparing.clone(),
+                tried: Tried::of(&self.options.role, core.services.trial.clone(), prefix.path()),
             }),
         };
-        let publishing = exchange::begin(&self.options.preparing, &core, &requests, &quits);
+        let publishing = match self.options.role {
+            // What this host exports stays as it is.
+            Role::PutBack => [const { None }; 3],
+            _ => exchange::begin(&self.options.preparing, &core, &requests, &quits),
+        };
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
         drop(requests);
         let (shares_doors, (end, ending)) = (self.options.doors.is_some(), oneshot::channel());
+        let role = self.options.role;
         let follow = tokio::spawn(follow.run(self.gapi, ending));
         tokio::spawn(async move {
             let end_of_memory = EndOfMemory(Arc::clone(&core.services), Arc::clone(&core.store));
@@ -108,6 +115,7 @@ impl<G: Gapi> Builder<G> {
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
             all_ended(publishing).await;
             let connections = core.services.connections.clone();
+            let is_converged = *core.converged.borrow();
             core.services.clear();
             drop(core);
             site.end().await;
@@ -116,6 +124,8 @@ impl<G: Gapi> Builder<G> {
             if !shares_doors {
                 connections.close().await;
             }
+            let path = prefix.path().to_owned();
+            blocking(move || trial::end(&role, &path, is_converged)).await;
             match prefix.is_temporary() {
                 // There is nothing to write, so that no thread is needed.
                 true => drop(end_of_memory),
@@ -152,15 +162,13 @@ struct Opened {
     dirs: PrivateDirs,
     /// The private directories that exist.
     existing: Vec<PrivateDir>,
-    /// The records of earlier runs.
-    records: Records,
-    found: Vec<Found>,
+    records: Recorded,
 }
 
 impl Opened {
     /// Locks and reads the prefix `given`, whose absolute path is `path`. Without a prefix, nothing is at `path`.
     /// Blocks.
-    fn of(given: Option<&Path>, path: &Path) -> Result<Opened, EngineError> {
+    fn of(given: Option<&Path>, path: &Path, role: &Role) -> Result<Opened, EngineError> {
         let journal = journal_of(given)?;
         // A simulated host has a prefix, given or not.
         let has_state = given.is_some() || is_simulated();
@@ -168,9 +176,8 @@ impl Opened {
             true => PrivateDirs::open(path, true),
             false => (PrivateDirs::new(path), Vec::new()),
         };
-        let records = Records::new(path);
-        let found = if has_state { records.load(true) } else { Vec::new() };
-        Ok(Opened { journal, dirs, existing, records, found })
+        let records = if has_state { trial::begin(role, path)? } else { Recorded::nothing(role, path)? };
+        Ok(Opened { journal, dirs, existing, records })
     }
 }
 
@@ -286,6 +293,7 @@ struct Handle {
     ended: watch::Receiver<Option<Result<(), Failure>>>,
     loss: Loss,
     preparing: Preparing,
+    tried: Option<Tried>,
 }
 
 impl Handle {
@@ -477,6 +485,11 @@ impl Engine {
             Ok(outcome) => outcome.clone().unwrap_or(Ok(())).map_err(EngineError::Gapi),
             Err(_) => Err(EngineError::Ended),
         }
+    }
+
+    /// The trial that this engine is.
+    pub(crate) fn tried(&self) -> Option<&Tried> {
+        self.shared.tried.as_ref()
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, EngineError> {

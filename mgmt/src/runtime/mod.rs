@@ -66,6 +66,7 @@ mod status;
 mod stay;
 mod store;
 mod stuck;
+pub mod trial;
 mod tries;
 mod undo;
 mod values;

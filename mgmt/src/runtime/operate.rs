@@ -194,7 +194,8 @@ impl Core {
         let refresh = causes.contains(Cause::Refresh) || causes.contains(Cause::Remake);
         let paths = self.slots.begin_look(op, causes, self.services.owned.version());
         // In the loop, nothing waits between a check and its repair.
-        let go_on = if self.goes_away(resource.spec()) { go_on } else { GoOn::No };
+        let goes_on = self.goes_away(resource.spec()) && self.barred(&*resource).is_none();
+        let go_on = if goes_on { go_on } else { GoOn::No };
         let operation = self.operation(op.node, &resource, |operation| {
             (operation.refresh, operation.paths) = (refresh, paths);
             operation.permit(go_on != GoOn::No);
@@ -231,6 +232,10 @@ impl Core {
             self.slots.set_error(op.node, "a received value is not there any more");
             return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
         };
+        if let Some(why) = self.barred(&*resource) {
+            self.slots.set_error(op.node, why);
+            return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
+        }
         let operation = self.operation(op.node, &resource, |operation| operation.refresh = true);
         let refresh = Arc::clone(&resource).refresh(ApplyCx::new(Arc::clone(&operation)));
         let future = staged(Act::Refresh, &operation, refresh);

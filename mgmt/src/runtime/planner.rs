@@ -436,7 +436,7 @@ impl Planner {
             let ignored = ignored.map(|meta| format!("not compared and not repaired: {}", meta.ignore.join(", ")));
             let remarks = self.resource(node).remarks().into_iter().chain(ignored).collect();
             let obstacle = self.obstacles.remove(&node).filter(|_| matches!(outcome, Outcome::Drifted { .. }));
-            entries.push(PlanEntry {
+            let mut entry = PlanEntry {
                 id,
                 origin,
                 exported_by,
@@ -447,8 +447,13 @@ impl Planner {
                 refresh_owed_by,
                 asked_by,
                 owed_by,
+                irreversible: None,
                 remarks,
-            });
+            };
+            if entry.is_pending() && !self.core.running.is_noop(node) {
+                entry.irreversible = self.resource(node).irreversible();
+            }
+            entries.push(entry);
         }
         Plan::new(self.core.running.config.name.clone(), entries)
     }

@@ -230,6 +230,7 @@ proptest! {
             refresh_owed_by: refresh_owed_by.clone(),
             asked_by: asked_by.clone(),
             owed_by: owed_by.clone(),
+            irreversible: remarks.first().cloned(),
             remarks: remarks.clone(),
         };
         let plan = Plan::new(text.clone(), outcomes.into_iter().map(entry).collect());

@@ -91,13 +91,15 @@ impl Running {
         self.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.alert))
     }
 
+    /// What the resource changes can be undone.
+    pub(crate) fn can_reverse(&self, node: Node) -> bool {
+        self.vertex(node).is_some_and(|vertex| vertex.resource.spec().abilities.reverse.is_some())
+    }
+
     /// What the resource has changed is undone when it leaves the graph.
     pub(crate) fn is_reversed(&self, node: Node) -> bool {
-        let reverses = |vertex: &Vertex| {
-            let kind = vertex.resource.spec().abilities.reverse.is_some();
-            kind && vertex.meta.as_ref().is_some_and(|meta| meta.reverse)
-        };
-        self.vertex(node).is_some_and(reverses)
+        let is_declared = |vertex: &Vertex| vertex.meta.as_ref().is_some_and(|meta| meta.reverse);
+        self.can_reverse(node) && self.vertex(node).is_some_and(is_declared)
     }
 
     /// The resources that come before each by edges of passes, with the reasons.

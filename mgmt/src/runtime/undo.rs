@@ -12,15 +12,19 @@ use crate::id::{Node, ResourceId};
 use crate::plan::PlanUndo;
 use crate::resource::{
     AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, FieldValue, Found, Head, Identify, Kind, KindSpec,
-    Known, Origin, Record, Records, Result, Uid, UndoSettings, Undone,
+    Known, Origin, Record, Recording, Records, Result, Uid, UndoSettings, Undone,
 };
 use crate::runtime::builder::Settings;
 use crate::runtime::core::Core;
 use crate::runtime::event::EventKind;
+use crate::runtime::trial::Recorded;
 use crate::runtime::tries::undo_settings;
 use crate::scheduler::{Input, Op, Remains};
 use crate::sys::fs::SavedBytes;
 use crate::sys::task::blocking;
+
+/// Why what is recorded is not undone during a trial.
+const UNCONFIRMED: &str = "this run is not confirmed yet: the next one does it";
 
 /// The kinds of this program: records of others can't be undone.
 pub(crate) type KnownKinds = HashMap<&'static str, &'static KindSpec>;
@@ -35,25 +39,44 @@ pub(crate) struct Departure {
 }
 
 impl Core {
-    /// What the engine notes in the record of a resource; `None`: nothing is recorded.
-    pub(crate) fn recording(&self, node: Node, resource: &Arc<dyn AnyResource>) -> Option<Arc<Head>> {
-        let meta = self.running.vertex(node)?.meta.as_ref()?;
-        (meta.reverse && resource.spec().abilities.reverse.is_some()).then(|| {
-            let uids = resource.uids(&Known::all(resource.spec()));
-            let owns = uids.iter().filter_map(Uid::as_path).map(SavedBytes::path).collect();
-            Arc::new(Head { after: self.reversed_above(node), owns, settings: UndoSettings::of(meta) })
-        })
+    /// What the engine notes in the records of a resource; `None`: nothing is recorded.
+    pub(crate) fn recording(&self, node: Node, resource: &Arc<dyn AnyResource>) -> Option<Box<Recording>> {
+        let (meta, spec) = (self.running.vertex(node)?.meta.as_deref(), resource.spec());
+        let (is_reversed, is_tried) = (meta.is_some_and(|meta| meta.reverse), self.is_tried());
+        if !(is_reversed || is_tried) || spec.abilities.reverse.is_none() {
+            return None;
+        }
+        let uids = resource.uids(&Known::all(spec));
+        let owns: Vec<_> = uids.iter().filter_map(Uid::as_path).map(SavedBytes::path).collect();
+        let settings = meta.map(UndoSettings::of).unwrap_or_default();
+        let head = |after| Arc::new(Head { after, owns: owns.clone(), settings: settings.clone(), refreshed: false });
+        Some(Box::new(Recording {
+            reverse: is_reversed.then(|| head(self.recorded_above(node, |parent| self.running.is_reversed(parent)))),
+            trial: is_tried.then(|| head(self.recorded_above(node, |parent| self.running.can_reverse(parent)))),
+        }))
+    }
+
+    /// Whether the changes of this run may be put back.
+    fn is_tried(&self) -> bool {
+        self.services.trial.as_ref().is_some_and(|trial| trial.is_open())
+    }
+
+    /// Why the resource must not be changed: that could not be put back.
+    pub(super) fn barred(&self, resource: &dyn AnyResource) -> Option<String> {
+        self.services.trial.as_ref().filter(|trial| trial.is_open() && !trial.is_partial)?;
+        let why = resource.irreversible()?;
+        Some(format!("not changed, since the run is not confirmed yet, and this could not be put back: {why}"))
     }
 
     /// The nearest resources above a node that may have a record.
-    fn reversed_above(&self, node: Node) -> Vec<ResourceId> {
+    fn recorded_above(&self, node: Node, may_have: impl Fn(Node) -> bool) -> Vec<ResourceId> {
         let (mut found, mut seen, mut stack) = (Vec::new(), HashSet::from([node]), vec![node]);
         while let Some(node) = stack.pop() {
             for parent in self.scheduler.parents(node) {
                 if !seen.insert(parent) {
                     continue;
                 }
-                match self.running.is_reversed(parent) {
+                match may_have(parent) {
                     true => found.push(self.running.id(parent)),
                     false => stack.push(parent),
                 }
@@ -71,13 +94,17 @@ impl Core {
     ) -> impl Future<Output = Result<Departure>> + Send + use<> {
         let (id, spec) = (resource.id(), resource.spec());
         let is_due = self.running.is_reversed(node) && self.services.records.knows(&id);
-        let heir = if is_due { self.heir(node, resource) } else { None };
+        let waits = is_due && self.is_tried();
+        let heir = if is_due && !waits { self.heir(node, resource) } else { None };
         let (records, fs) = (self.services.records.clone(), self.services.fs.clone());
-        if is_due && heir.is_none() {
+        if is_due && !waits && heir.is_none() {
             self.emit(EventKind::Undoing { id: id.clone() });
         }
         async move {
             let Some(reversal) = spec.abilities.reverse.filter(|_| is_due) else { return Ok(Departure::default()) };
+            if waits {
+                return Ok(Departure { heir: None, undone: Some(Undone::default().kept(UNCONFIRMED)) });
+            }
             if let Some(heir) = heir {
                 let (records, to) = (records.clone(), heir.clone());
                 return Ok(match blocking(move || records.hand_over(&id, &to, &fs)).await? {
@@ -156,9 +183,10 @@ impl Core {
     }
 
     /// Puts the first graph in force, and takes up the records of earlier runs.
-    pub(crate) fn begin_graph(&mut self, graph: Prepared, (records, found): (Records, Vec<Found>), options: &Settings) {
+    pub(crate) fn begin_graph(&mut self, graph: Prepared, recorded: Recorded, options: &Settings) {
+        let Recorded { records, found, trial } = recorded;
         if let Some(services) = Arc::get_mut(&mut self.services) {
-            services.records = records;
+            (services.records, services.trial) = (records, trial);
         }
         self.warn_of_lost_journal();
         // Without a pause a graph without resources would have converged before anything is undone.
@@ -198,6 +226,7 @@ impl Core {
             match self.reversible(&record.id, kinds) {
                 None => self.keep(record.id, "this program has no such kind that can be undone", dir),
                 Some(_) if noop => self.keep(record.id, "the engine is in noop", dir),
+                Some(_) if self.is_tried() => self.keep(record.id, UNCONFIRMED, dir),
                 Some(spec) => match self.heir_of(spec, &record) {
                     // Now: the first operation of that resource must find the record.
                     Some(to) => self.hand_over_at_start(record.id, to, dir),
@@ -281,7 +310,11 @@ impl Core {
         for (_, record) in &remains {
             let Record { id, head, .. } = &**record;
             let parents = head.after.iter().filter_map(|parent| nodes.get(parent));
-            order.extend(parents.map(|parent| (nodes[id].node, parent.node)));
+            let own = nodes[id].node;
+            order.extend(parents.map(|parent| match head.refreshed {
+                true => (parent.node, own),
+                false => (own, parent.node),
+            }));
         }
         let order = without_cycles(order);
         let mut nodes: Vec<Remains> = nodes.into_values().collect();

@@ -10,8 +10,8 @@ use serde_json::{Map, Value as Json};
 use crate::id::ResourceId;
 use crate::resource::{
     AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Declare, FieldNames, FieldProblem,
-    FieldValue, Findings, KindSpec, Known, Operation, Port, PrepareCx, Received, Result, Salted, Sendable, Sent,
-    Services, Undone, Value, Watch, WatchCx,
+    FieldValue, Findings, KindSpec, Known, Operation, Port, PrepareCx, Received, Recording, Result, Salted, Sendable,
+    Sent, Services, Undone, Value, Watch, WatchCx,
 };
 use crate::sys::fs::ReadFs;
 use crate::testing::watching::Watching;
@@ -197,7 +197,7 @@ impl Trial {
             Operation::new(Arc::<dyn AnyResource>::clone(&self.resource), self.node, Arc::clone(&self.services));
         (operation.noop, operation.refresh) = (self.noop, self.owed);
         operation.paths = self.paths.clone();
-        operation.recording = self.reversed.then(Arc::default);
+        operation.recording = self.reversed.then(|| Box::new(Recording { reverse: Some(Arc::default()), trial: None }));
         Arc::new(operation)
     }
 

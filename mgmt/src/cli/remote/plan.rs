@@ -148,6 +148,7 @@ mod tests {
             origin: String::new(),
             exported_by: None,
             after: Vec::new(),
+            irreversible: None,
             outcome,
             obstacle: None,
             refreshed_by: Vec::new(),

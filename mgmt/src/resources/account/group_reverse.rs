@@ -34,14 +34,16 @@ impl GroupWas {
 
 /// Records how the group is, before it is changed.
 pub(super) async fn record(cx: &ApplyCx, group: &Group, found: Option<GroupLine>) -> Result<()> {
-    let Some(recorder) = cx.recorder::<Group>() else { return Ok(()) };
-    let (name, given) = (group.name().to_owned(), group.wanted_gid());
+    let recorders = cx.recorders::<Group>();
+    if recorders.is_empty() {
+        return Ok(());
+    }
+    let (name, given, found) = (group.name().to_owned(), group.wanted_gid(), found.map(GroupWas::of));
     cx.change(move |_, _| {
-        let was = match recorder.read()? {
-            Some(known) => known.was,
-            None => found.map(GroupWas::of),
-        };
-        recorder.write(&GroupRecord { name, was, given })
+        recorders.iter().try_for_each(|recorder| {
+            let was = recorder.read()?.map_or_else(|| found.clone(), |known| known.was);
+            recorder.write(&GroupRecord { name: name.clone(), was, given })
+        })
     })
     .await
 }

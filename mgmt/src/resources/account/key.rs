@@ -159,12 +159,12 @@ impl Converge for SshAuthorizedKey {
 
     async fn apply(&self, cx: &ApplyCx, _: SshAuthorizedKeyDrift) -> Result<()> {
         let (me, files, turn) = (self.clone(), cx.shared::<AccountFiles>(), cx.shared::<KeyTurn>());
-        let (recorder, listening) = (cx.recorder::<SshAuthorizedKey>(), cx.local::<Listening>());
+        let (recorders, listening) = (cx.recorders::<SshAuthorizedKey>(), cx.local::<Listening>());
         let change = cx.change(move |fs, stop| {
             let wanted = me.wanted()?;
             let file = me.place(fs, &files)?.ok_or_else(|| me.no_user())?;
             listening.follow(&file.path);
-            let record = |text: Option<&[u8]>, has_dir| file.record(recorder.as_ref(), &wanted, text, has_dir);
+            let record = |text: Option<&[u8]>, has_dir| file.record(&recorders, &wanted, text, has_dir);
             file.edit(fs, &turn, stop, !wanted.is_absent, |text| wanted.edited(text), record)
         });
         if !change.await? {

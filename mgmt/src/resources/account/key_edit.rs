@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::resource::{Change, Error, Obstacle, ObstacleKind, Recorder, Result, Stopping};
+use crate::resource::{Change, Error, Obstacle, ObstacleKind, Recorders, Result, Stopping};
 use crate::resources::account::files::{AccountFiles, missing};
 use crate::resources::account::key::SshAuthorizedKey;
 use crate::resources::account::key_lines::KeyWanted;
@@ -202,12 +202,12 @@ impl KeyFile {
     /// Records how the key is in this text, before that is changed.
     pub(super) fn record(
         &self,
-        recorder: Option<&Recorder<SshAuthorizedKey>>,
+        recorders: &Recorders<SshAuthorizedKey>,
         wanted: &KeyWanted,
         text: Option<&[u8]>,
         has_dir: bool,
     ) -> Result<()> {
-        recorder.map_or(Ok(()), |recorder| key_reverse::record(recorder, self, wanted, text, has_dir))
+        recorders.iter().try_for_each(|recorder| key_reverse::record(recorder, self, wanted, text, has_dir))
     }
 }
 

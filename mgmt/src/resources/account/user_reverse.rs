@@ -74,27 +74,33 @@ impl Wanted {
 
 /// Records how the user is, before it is changed.
 pub(super) async fn record(cx: &ApplyCx, wanted: &Wanted, seen: Seen) -> Result<()> {
-    let Some(recorder) = cx.recorder::<User>() else { return Ok(()) };
+    let recorders = cx.recorders::<User>();
+    if recorders.is_empty() {
+        return Ok(());
+    }
     if wanted.removehome && seen.has_home && wanted.state == AccountState::Absent {
         let why = "a home directory that is removed can't be put back: leave out `removehome` or `reverse`";
         return Err(Error::new(why));
     }
-    let (name, mut declared, given) = (wanted.name.clone(), wanted.declared(), wanted.uid);
-    let mut removed = wanted.state == AccountState::Absent;
+    let first = UserRecord {
+        name: wanted.name.clone(),
+        own_group: seen.own_group.clone().map(GroupWas::of),
+        was: UserWas::of(seen),
+        declared: wanted.declared(),
+        given: wanted.uid,
+        removed: wanted.state == AccountState::Absent,
+    };
     cx.change(move |_, _| {
-        let (was, own_group) = match recorder.read()? {
-            Some(known) => {
-                let more = known.declared.into_iter().filter(|field| !declared.contains(field)).collect::<Vec<_>>();
-                declared.extend(more);
-                removed |= known.removed;
-                (known.was, known.own_group)
+        recorders.iter().try_for_each(|recorder| {
+            let mut record = first.clone();
+            if let Some(UserRecord { was, own_group, declared, removed, .. }) = recorder.read()? {
+                (record.was, record.own_group) = (was, own_group);
+                let more = declared.into_iter().filter(|field| !first.declared.contains(field));
+                record.declared.extend(more);
+                record.removed |= removed;
             }
-            None => {
-                let own_group = seen.own_group.clone().map(GroupWas::of);
-                (UserWas::of(seen), own_group)
-            }
-        };
-        recorder.write(&UserRecord { name, was, own_group, declared, given, removed })
+            recorder.write(&record)
+        })
     })
     .await
 }

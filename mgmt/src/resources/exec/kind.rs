@@ -134,6 +134,10 @@ impl Converge for Exec {
     type Drift = Change;
     const COLLECTED_ON_TRUST: bool = true;
 
+    fn irreversible(&self) -> Option<String> {
+        self.undo.is_none().then(|| "it has no `undo`".to_owned())
+    }
+
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let accounts = [("user", &self.user), ("group", &self.group)].map(|(field, account)| {
             // Taken for *not given*, it would run as the engine's user: often root.

@@ -28,7 +28,10 @@ pub struct ExecRecord {
 impl Exec {
     /// Records the command that undoes this one, as it is declared now: it belongs to the command that is about to run.
     pub(super) async fn record_undo(&self, cx: &ApplyCx) -> Result<()> {
-        let (Some(recorder), Some(line)) = (cx.recorder::<Exec>(), self.undo_line()) else { return Ok(()) };
+        let (recorders, Some(line)) = (cx.recorders::<Exec>(), self.undo_line()) else { return Ok(()) };
+        if recorders.is_empty() {
+            return Ok(());
+        }
         let variable = |(name, value): (&str, &EnvValue)| {
             (name.to_owned(), value.plain().to_owned(), matches!(value, EnvValue::Secret { .. }))
         };
@@ -47,7 +50,7 @@ impl Exec {
         let work = cx.work("recording how to undo it");
         blocking(move || {
             let _work = work;
-            recorder.write(&record)
+            recorders.iter().try_for_each(|recorder| recorder.write(&record))
         })
         .await
     }

@@ -188,9 +188,9 @@ impl Converge for File {
     async fn apply(&self, cx: &ApplyCx, drift: FileDrift) -> Result<()> {
         let wanted = self.wanted()?;
         let (is_announced, path, owned) = (cx.owes_refreshes(), wanted.path.clone(), cx.owned_paths());
-        let (recorder, kept): (_, Arc<Kept>) = (cx.recorder::<Self>(), cx.local());
+        let (recorders, kept): (_, Arc<Kept>) = (cx.recorders::<Self>(), cx.local());
         let work = move |fs: &WriteFs, stop: &Stopping| {
-            if let Some(recorder) = &recorder {
+            for recorder in &recorders {
                 let (fs, digests) = (&wanted.writer(fs), &kept.digests);
                 let recorded = Recording { recorder, fs, wanted: &wanted, digests, stop }.before(&drift.steps);
                 if recorded.is_err() {

@@ -48,6 +48,8 @@ impl State {
 impl Converge for HttpFile {
     type Drift = Change;
 
+    const LASTS: bool = false;
+
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let path = plain(self.path()).err().map(|error| {
             let from = if self.path.is_some() { "" } else { "(taken from the name) " };

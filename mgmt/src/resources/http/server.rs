@@ -166,6 +166,8 @@ impl HttpServer {
 impl Converge for HttpServer {
     type Drift = Vec<Change>;
 
+    const LASTS: bool = false;
+
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let root = self.root.as_ref().and_then(|root| FieldProblem::of_path("root", root));
         let remedy = "give the time after which an idle connection is closed";

@@ -215,9 +215,9 @@ impl Kv {
             return self.store_shared(cx, &world, exactly).await;
         }
         let (file, key, host) = (self.file(&cx.var_dir()), self.key().to_owned(), self.host(cx));
-        let (value, recorder) = (self.value.clone(), cx.recorder::<Kv>());
+        let (value, recorders) = (self.value.clone(), cx.recorders::<Kv>());
         let stored = cx.change(move |fs, _| {
-            if let Some(recorder) = &recorder {
+            for recorder in &recorders {
                 record(recorder, fs, &file, (&key, host.as_deref()), value.as_ref())?;
             }
             store::write(fs, &file, &key, host.as_deref(), value)
@@ -230,13 +230,13 @@ impl Kv {
     }
 
     async fn store_shared(&self, cx: &ApplyCx, world: &WorldWrite, exactly: bool) -> Result<bool> {
-        let (host, recorder) = (self.host(cx), cx.recorder::<Kv>());
+        let (host, recorders) = (self.host(cx), cx.recorders::<Kv>());
         let stays = |found: &Found| {
             let stays = match found {
                 Found::Text(text) if !exactly => self.is_kept(Some(text))?,
                 found => self.is_declared(found),
             };
-            if let (false, Some(recorder)) = (stays, &recorder) {
+            for recorder in recorders.iter().filter(|_| !stays) {
                 record_shared(recorder, (self.key(), host.as_deref()), found.text(), self.value.as_ref())?;
             }
             Ok(stays)

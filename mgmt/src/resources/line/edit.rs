@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use crate::id::in_one_line;
-use crate::resource::{Change, Error, Obstacle, ObstacleKind, OwnedPaths, Recorder, Result, Stopping};
+use crate::resource::{Change, Error, Obstacle, ObstacleKind, OwnedPaths, Recorders, Result, Stopping};
 use crate::resources::beside;
 use crate::resources::edits::{self, BYTES_MAX, TRIES, is_raced, may_edit, open, read_all};
 use crate::resources::line::kind::Line;
@@ -125,7 +125,7 @@ pub(super) struct Edit<'a> {
     /// The journal holds that this change will owe refreshes.
     pub(super) is_announced: bool,
     /// Where to record what is there before.
-    pub(super) recorder: Option<&'a Recorder<Line>>,
+    pub(super) recorders: &'a Recorders<Line>,
 }
 
 impl Edit<'_> {
@@ -198,7 +198,7 @@ impl Edit<'_> {
 
     /// Records how the line is in the text, before that is changed; `None`: there is no file.
     fn record(&self, text: Option<&[u8]>) -> Result<()> {
-        self.recorder.map_or(Ok(()), |recorder| reverse::record(recorder, self.wanted, text))
+        self.recorders.iter().try_for_each(|recorder| reverse::record(recorder, self.wanted, text))
     }
 
     fn create(&self, fs: &WriteFs) -> Result<bool> {

@@ -143,11 +143,11 @@ impl Converge for Line {
     async fn apply(&self, cx: &ApplyCx, _: LineDrift) -> Result<()> {
         let wanted = self.wanted()?;
         let (locks, replaced, owned) = (cx.shared::<Locks>(), cx.shared::<Replaced>(), cx.owned_paths());
-        let (path, is_announced, recorder) = (wanted.path.clone(), cx.owes_refreshes(), cx.recorder::<Line>());
+        let (path, is_announced, recorders) = (wanted.path.clone(), cx.owes_refreshes(), cx.recorders::<Line>());
         let work = move |fs: &WriteFs, stop: &Stopping| {
             let batch = fs.batch();
             let (wanted, locks, replaced, owned) = (&wanted, &*locks, &*replaced, &*owned);
-            let edit = Edit { wanted, locks, replaced, owned, stop, is_announced, recorder: recorder.as_ref() };
+            let edit = Edit { wanted, locks, replaced, owned, stop, is_announced, recorders: &recorders };
             let outcome = edit.run(batch.fs());
             (batch, outcome)
         };

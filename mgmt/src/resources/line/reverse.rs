@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::id::in_one_line;
-use crate::resource::{ApplyCx, OwnedPaths, Recorded, Recorder, Result, Reverse, Stopping, Uid, Undone};
+use crate::resource::{ApplyCx, OwnedPaths, Recorded, Recorder, Recorders, Result, Reverse, Stopping, Uid, Undone};
 use crate::resources::edits::waiting;
 use crate::resources::line::edit::{Edit, Wanted};
 use crate::resources::line::kind::{Line, LineKey};
@@ -75,7 +75,8 @@ impl Undo<'_> {
             was: Some(line.was.clone()),
         };
         let Undo { locks, replaced, owned, stop, .. } = *self;
-        let edit = Edit { wanted: &wanted, locks, replaced, owned, stop, is_announced: false, recorder: None };
+        let edit =
+            Edit { wanted: &wanted, locks, replaced, owned, stop, is_announced: false, recorders: &Recorders::none() };
         let is_changed = edit.run(self.fs).map_err(|error| waiting(error, &path))?;
         Ok(is_changed | self.remove_if_made(&wanted, line.made)?)
     }

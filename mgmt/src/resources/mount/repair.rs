@@ -16,9 +16,13 @@ use crate::sys::fs::WriteFs;
 
 /// Does what the check has found. What an interruption leaves, the next check finds: by the mark, if by nothing else.
 pub(super) async fn repair(cx: &ApplyCx, wanted: &Wanted, found: &Found) -> Result<()> {
-    if let Some(recorder) = cx.recorder::<Mount>() {
+    let recorders = cx.recorders::<Mount>();
+    if !recorders.is_empty() {
         let wanted = wanted.clone();
-        cx.change(move |fs, _| reverse::record(&recorder, fs, &wanted)).await?;
+        let record = move |fs: &WriteFs, _: &Stopping| {
+            recorders.iter().try_for_each(|recorder| reverse::record(recorder, fs, &wanted))
+        };
+        cx.change(record).await?;
     }
     // What is in use stays in the file.
     if found.act == Act::Unmount {

@@ -76,6 +76,7 @@ impl Converge for Msg {
     type Drift = Vec<Change>;
 
     const STANDS_ALONE: bool = true;
+    const LASTS: bool = false;
 
     fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
         const KEY_BYTES_MAX: usize = 64;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::resource::{ApplyCx, Error, Obstacle, ObstacleKind, Recorder, Result, Stopping};
+use crate::resource::{ApplyCx, Error, Obstacle, ObstacleKind, Recorders, Result, Stopping};
 use crate::resources::net::judge::Step;
 use crate::resources::net::kind::Net;
 use crate::resources::net::look::look;
@@ -25,9 +25,9 @@ pub(super) async fn repair(cx: &ApplyCx, netlink: Arc<Netlink>, wanted: Wanted) 
         None if has_ipv6 => Some(netlink.subscribe(&wanted.name, Reports::Interface)?),
         _ => None,
     };
-    let recorder = cx.recorder::<Net>();
+    let recorders = cx.recorders::<Net>();
     let (repairing, known) = (Arc::clone(&netlink), wanted.clone());
-    let is_changed = cx.change(move |fs, stop| run(&repairing, &known, fs, stop, recorder.as_ref())).await?;
+    let is_changed = cx.change(move |fs, stop| run(&repairing, &known, fs, stop, &recorders)).await?;
     if let Some(reports) = &mut reports {
         let usable = async {
             while is_tentative(cx, &netlink, &wanted).await? {
@@ -58,24 +58,21 @@ async fn is_tentative(cx: &ApplyCx, netlink: &Arc<Netlink>, wanted: &Wanted) -> 
     looked.await
 }
 
-fn run(
-    netlink: &Netlink,
-    wanted: &Wanted,
-    fs: &WriteFs,
-    stop: &Stopping,
-    recorder: Option<&Recorder<Net>>,
-) -> Result<bool> {
+fn run(netlink: &Netlink, wanted: &Wanted, fs: &WriteFs, stop: &Stopping, recorders: &Recorders<Net>) -> Result<bool> {
     let (mut is_changed, mut last) = (false, None);
     for _ in 0..ROUNDS_MAX {
         let (interface, judged) = look(wanted, netlink, fs)?;
         if judged.steps.is_empty() {
             return judged.problem.map_or(Ok(is_changed), Err);
         }
-        let before = recorder.map(|_| netlink.network(&wanted.name, true)).transpose()?.unwrap_or_default();
+        let before = match recorders.is_empty() {
+            true => Default::default(),
+            false => netlink.network(&wanted.name, true)?,
+        };
         let mut is_round_changed = false;
         for step in &judged.steps {
             stop.check()?;
-            if let Some(recorder) = recorder {
+            for recorder in recorders {
                 reverse::record(recorder, &interface, &before.defaults, step)?;
             }
             match act(netlink, wanted, &interface, step, fs) {

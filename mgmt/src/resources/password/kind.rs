@@ -87,6 +87,7 @@ impl Converge for Password {
     type Drift = PasswordDrift;
 
     const STANDS_ALONE: bool = true;
+    const LASTS: bool = false;
 
     fn validate(&self, known: &KnownFields<'_>) -> Vec<FieldProblem> {
         let is_good = (1..=LENGTH_MAX).contains(&self.length);

@@ -133,6 +133,10 @@ impl Drift for PkgDrift {
 impl Converge for Pkg {
     type Drift = PkgDrift;
 
+    fn irreversible(&self) -> Option<String> {
+        Some("what the scripts of packages do can't be undone".to_owned())
+    }
+
     fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
         let name = PkgName::parse(&self.name).err();
         let name = name.map(|why| FieldProblem::new("name", why, "write it as the package manager does"));

@@ -33,11 +33,12 @@ impl PkgRecord {
 
 /// Records how the package is, unless that was recorded before.
 pub(super) fn record(cx: &ApplyCx, wanted: &Wanted, was: Option<&String>) -> Result<()> {
-    let Some(recorder) = cx.recorder::<Pkg>() else { return Ok(()) };
-    if recorder.read()?.is_some() {
-        return Ok(());
+    for recorder in cx.recorders::<Pkg>() {
+        if recorder.read()?.is_none() {
+            recorder.write(&PkgRecord { name: wanted.name.to_string(), was: was.cloned(), backend: wanted.backend })?;
+        }
     }
-    recorder.write(&PkgRecord { name: wanted.name.to_string(), was: was.cloned(), backend: wanted.backend })
+    Ok(())
 }
 
 impl Reverse for Pkg {

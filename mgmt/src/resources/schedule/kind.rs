@@ -116,6 +116,7 @@ impl Converge for Schedule {
     type Drift = Change;
 
     const STANDS_ALONE: bool = true;
+    const LASTS: bool = false;
 
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let bytes = self.namespace().len();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Drift, FieldProblem, Known, Need, OwnedPaths, Recorder, Result, Stopping, Uid,
+    ApplyCx, Change, CheckCx, Converge, Drift, FieldProblem, Known, Need, OwnedPaths, Recorders, Result, Stopping, Uid,
     Watch, WatchCx, every,
 };
 use crate::resources::beside;
@@ -115,10 +115,10 @@ impl Converge for Sysctl {
 
     async fn apply(&self, cx: &ApplyCx, drift: SysctlDrift) -> Result<()> {
         let (wanted, locks, owned) = (self.wanted()?, cx.shared::<Locks>(), cx.owned_paths());
-        let (is_announced, recorder) = (cx.owes_refreshes(), cx.recorder::<Sysctl>());
+        let (is_announced, recorders) = (cx.owes_refreshes(), cx.recorders::<Sysctl>());
         let work = move |fs: &WriteFs, stop: &Stopping| {
             let batch = fs.batch();
-            let repair = Repair { wanted: &wanted, locks: &locks, owned: &owned, stop, is_announced, recorder };
+            let repair = Repair { wanted: &wanted, locks: &locks, owned: &owned, stop, is_announced, recorders };
             let outcome = repair.run(batch.fs(), &drift);
             (batch, outcome)
         };
@@ -253,7 +253,7 @@ struct Repair<'a> {
     owned: &'a OwnedPaths,
     stop: &'a Stopping,
     is_announced: bool,
-    recorder: Option<Recorder<Sysctl>>,
+    recorders: Recorders<Sysctl>,
 }
 
 impl Repair<'_> {
@@ -284,7 +284,7 @@ impl Repair<'_> {
             if found.is_some_and(|found| value::is_same(&found, value)) {
                 return Ok(None);
             }
-            if let Some(recorder) = &self.recorder {
+            for recorder in &self.recorders {
                 reverse::record_line(recorder, path, name, text, value)?;
             }
             Ok(Some(text::with(text.unwrap_or_default(), key, name, value)))
@@ -298,7 +298,7 @@ impl Repair<'_> {
             return Ok(false);
         }
         live::must_be_writable(fs, key)?;
-        if let Some(recorder) = &self.recorder {
+        for recorder in &self.recorders {
             reverse::record_live(recorder, name, &was, value)?;
         }
         live::set(fs, key, value)?;

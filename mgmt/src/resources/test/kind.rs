@@ -165,6 +165,7 @@ impl Converge for Test {
     type Drift = Change;
 
     const STANDS_ALONE: bool = true;
+    const LASTS: bool = false;
 
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let refused = known.require("validatebool", !self.validatebool, "is true", "leave it out");

@@ -242,16 +242,19 @@ impl Cron {
     }
 
     fn record(&self, cx: &ApplyCx, kept: &[Kept]) -> Result<()> {
-        let Some(recorder) = cx.recorder::<Cron>() else { return Ok(()) };
-        if recorder.read()?.is_some() {
-            return Ok(());
+        for recorder in cx.recorders::<Cron>() {
+            if recorder.read()?.is_some() {
+                continue;
+            }
+            let files = kept.iter().map(|file| FileWas {
+                path: file.path.clone(),
+                was: file.is.clone(),
+                left: file.wanted.clone(),
+            });
+            let (timer, session) = (self.timer().name, self.session);
+            recorder.write(&CronRecord { timer, session, files: files.collect() })?;
         }
-        let files = kept.iter().map(|file| FileWas {
-            path: file.path.clone(),
-            was: file.is.clone(),
-            left: file.wanted.clone(),
-        });
-        recorder.write(&CronRecord { timer: self.timer().name, session: self.session, files: files.collect() })
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::resource::{
 };
 use crate::resources::units::judge::{Verdict, Wanted};
 use crate::resources::units::state::{SvcStartup, SvcState};
-use crate::resources::units::svc_reverse::record;
+use crate::resources::units::svc_reverse::{record, record_reload};
 use crate::resources::units::target::Target;
 use crate::sys::systemd::{ActiveState, UnitJob};
 use mgmt_macros::Resource;
@@ -137,6 +137,7 @@ impl Refresh for Svc {
         if !matches!(found.active, ActiveState::Active | ActiveState::Reloading) {
             return Ok(false);
         }
+        record_reload(cx, &self.target())?;
         unit.job(UnitJob::Reload).await.map(|()| true)
     }
 }

@@ -8,7 +8,7 @@ use crate::resources::units::state::{SvcStartup, SvcState};
 use crate::resources::units::steps::Steps;
 use crate::resources::units::svc::Svc;
 use crate::resources::units::target::{Target, systemd_of};
-use crate::sys::systemd::{ActiveState, Unit};
+use crate::sys::systemd::{ActiveState, Unit, UnitJob};
 
 /// How a unit was.
 #[derive(Debug, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct SvcRecord {
     /// What it did, if that was declared.
     state: Option<SvcState>,
     startup: Option<StartupWas>,
+    /// It was reloaded, with what has been put back since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    reloaded: bool,
 }
 
 /// When it was started, if that was declared.
@@ -56,19 +59,42 @@ pub(super) fn record<K: Reverse<Record = SvcRecord>>(
     declared: Wanted,
     found: &Unit,
 ) -> Result<()> {
-    let Some(recorder) = cx.recorder::<K>() else { return Ok(()) };
-    if recorder.read()?.is_some() {
-        return Ok(());
+    for recorder in cx.recorders::<K>() {
+        if recorder.read()?.is_some() {
+            continue;
+        }
+        recorder.write(&SvcRecord {
+            unit: target.name.clone(),
+            session: target.is_session,
+            state: declared.state.and_then(|_| state(&found.active)),
+            startup: declared.startup.map(|declared| StartupWas { was: startup(&found.file_state), declared }),
+            reloaded: false,
+        })?;
     }
-    recorder.write(&SvcRecord {
+    Ok(())
+}
+
+/// Records that a unit, which runs, is about to be reloaded, if the changes of this run may be put back later.
+pub(super) fn record_reload(cx: &ApplyCx, target: &Target) -> Result<()> {
+    let Some(recorder) = cx.recorder_of_refresh::<Svc>() else { return Ok(()) };
+    let record = recorder.read()?.unwrap_or_else(|| SvcRecord {
         unit: target.name.clone(),
         session: target.is_session,
-        state: declared.state.and_then(|_| state(&found.active)),
-        startup: declared.startup.map(|declared| StartupWas { was: startup(&found.file_state), declared }),
-    })
+        // The reload may end it.
+        state: Some(SvcState::Running),
+        startup: None,
+        reloaded: false,
+    });
+    recorder.write(&SvcRecord { reloaded: true, ..record })
 }
 
 impl SvcRecord {
+    /// Whether the unit, which was like this before all steps, still runs with what it was reloaded with.
+    fn is_reload_due(&self, found: &Unit) -> bool {
+        let runs = matches!(found.active, ActiveState::Active | ActiveState::Reloading);
+        self.reloaded && runs && self.state != Some(SvcState::Stopped)
+    }
+
     /// What must be done to a unit that is like this now, in the order in which it must be done, and in words.
     fn steps(&self, now: Option<&Unit>) -> Vec<(Todo, String)> {
         let name = &self.unit;
@@ -124,12 +150,18 @@ pub(super) async fn undo(cx: &ApplyCx, record: SvcRecord) -> Result<Undone> {
         unit.step(todo, &found.active).await?;
         undone = undone.did(words);
     }
+    // One that was just started has read what is there now.
+    if record.is_reload_due(&found) {
+        unit.job(UnitJob::Reload).await?;
+        undone = undone.did(format!("reload {}", record.unit));
+    }
     Ok(undone)
 }
 
 /// What that would do.
 pub(super) fn describe(record: &SvcRecord) -> Vec<String> {
-    record.steps(None).into_iter().map(|(_, words)| words).collect()
+    let reload = record.reloaded.then(|| format!("reload {}", record.unit));
+    record.steps(None).into_iter().map(|(_, words)| words).chain(reload).collect()
 }
 
 /// The unit that it would change.

@@ -213,8 +213,8 @@ impl Converge for Virt {
 
     async fn apply(&self, cx: &ApplyCx, _: VirtDrift) -> Result<()> {
         let target = self.target(cx).await?;
-        let recording = cx.recorder::<Virt>().map(|recorder| Recording { recorder, key: self.key() });
-        let repaired = target.repair(cx, recording.as_ref()).await?;
+        let recording = Recording { recorders: cx.recorders::<Virt>(), key: self.key() };
+        let repaired = target.repair(cx, Some(&recording)).await?;
         if cx.refresh_owed() && !repaired.is_started {
             // The refresh counts as done with this.
             self.restart(cx, &target).await?;

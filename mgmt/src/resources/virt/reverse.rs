@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::resource::{ApplyCx, Error, Recorded, Recorder, Result, Reverse, Uid, Undone};
+use crate::resource::{ApplyCx, Error, Recorded, Recorders, Result, Reverse, Uid, Undone};
 use crate::resources::virt::definition::Definition;
 use crate::resources::virt::door::{VirtKey, libvirt};
 use crate::resources::virt::fields::{VirtRestart, VirtState};
@@ -55,15 +55,17 @@ struct DomainWas {
 
 /// Records how a domain is, unless that was recorded before.
 pub(super) fn note(to: &Recording, wanted: &Wanted, domain: Option<&Domain>) -> Result<()> {
-    match to.recorder.read()? {
-        Some(_) => Ok(()),
-        None => to.recorder.write(&record(&to.key, wanted, domain)),
+    for recorder in &to.recorders {
+        if recorder.read()?.is_none() {
+            recorder.write(&record(&to.key, wanted, domain))?;
+        }
     }
+    Ok(())
 }
 
 /// Where a record goes, and what its undo needs to connect.
 pub(super) struct Recording {
-    pub(super) recorder: Recorder<Virt>,
+    pub(super) recorders: Recorders<Virt>,
     pub(super) key: VirtKey,
 }
 

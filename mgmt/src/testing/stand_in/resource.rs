@@ -147,6 +147,10 @@ impl AnyResource for StandIn {
         self.of.is_foreseeable(drifted)
     }
 
+    fn irreversible(&self) -> Option<String> {
+        self.of.irreversible()
+    }
+
     fn remarks(&self) -> Vec<String> {
         self.of.remarks()
     }

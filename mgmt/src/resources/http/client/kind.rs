@@ -116,6 +116,8 @@ impl Kept {
 impl Converge for HttpClient {
     type Drift = HttpClientDrift;
 
+    const LASTS: bool = false;
+
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let is_digest = |text: &String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let sha256 = known.require(

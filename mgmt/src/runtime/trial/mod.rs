@@ -1,0 +1,11 @@
+//! Trials: runs whose changes are put back unless they are confirmed.
+
+mod place;
+mod put_back;
+mod settings;
+
+pub(crate) use place::TrialPlace;
+pub use place::{confirm, is_pending};
+pub(super) use put_back::Tried;
+pub use settings::Trial;
+pub(super) use settings::{Recorded, Role, begin, end};
