@@ -162,11 +162,12 @@ impl Records {
     }
 
     /// Takes over these records of others, which have been loaded, except for resources that have a record here: the
-    /// state before their first change is known already. Blocks.
+    /// state before their first change is known already. Returns whose records were taken over. Blocks.
     ///
     /// # Errors
     /// One can't be moved.
-    pub(crate) fn adopt(&self, others: &Records, fs: &WriteFs) -> Result<()> {
+    pub(crate) fn adopt(&self, others: &Records, fs: &WriteFs) -> Result<Vec<ResourceId>> {
+        let mut adopted = Vec::new();
         let ids: Vec<ResourceId> = others.known().iter().cloned().collect();
         for id in ids {
             let (from, to) = (others.dir(&id), self.dir(&id));
@@ -180,9 +181,10 @@ impl Records {
             let _ = fs::remove_dir_all(&to);
             fs::rename(&from, &to).context(format_args!("the record in {}", from.display()))?;
             others.known().remove(&id);
-            self.known().insert(id);
+            self.known().insert(id.clone());
+            adopted.push(id);
         }
-        Ok(())
+        Ok(adopted)
     }
 
     /// Reads all records. With `cleans`, removes what a crash has left of incomplete ones. Blocks.
@@ -213,11 +215,6 @@ impl Records {
             }
         }
         all
-    }
-
-    /// How many resources have a record.
-    pub(crate) fn len(&self) -> usize {
-        self.known().len()
     }
 
     /// The resource has a record.

@@ -16,8 +16,8 @@ use crate::resource::uid::Uid;
 
 /// A kind whose resources can undo what they changed, when they have left the graph with the metaparameter `reverse`.
 ///
-/// Before an operation changes anything, it records what is there: [`ApplyCx::recorder`] returns the record of the
-/// resource, unless nothing must be recorded. What was recorded first stays: it is the state before the first change.
+/// Before an operation changes anything, it records what is there in each of the records of the resource:
+/// [`ApplyCx::recorders`]. What was recorded first stays: it is the state before the first change.
 /// The record is a file below the prefix. It outlives the engine: if the resource is no longer in the graph when an
 /// engine starts, [`undo`](Reverse::undo) is called then. So `undo` is a function of the record, not of the resource.
 ///
@@ -47,11 +47,11 @@ use crate::resource::uid::Uid;
 ///         Ok((now != Some(self.value.to_string())).then(|| Change::new("value", now.unwrap_or_default(), self.value)))
 ///     }
 ///     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
-///         if let Some(recorder) = cx.recorder::<Self>()
-///             && recorder.read()?.is_none()
-///         {
-///             let text = std::fs::read_to_string(&self.path).ok();
-///             recorder.write(&Was { path: self.path.clone(), text })?;
+///         for recorder in cx.recorders::<Self>() {
+///             if recorder.read()?.is_none() {
+///                 let text = std::fs::read_to_string(&self.path).ok();
+///                 recorder.write(&Was { path: self.path.clone(), text })?;
+///             }
 ///         }
 ///         Ok(std::fs::write(&self.path, self.value.to_string())?)
 ///     }

@@ -184,7 +184,7 @@ impl Core {
 
     /// Puts the first graph in force, and takes up the records of earlier runs.
     pub(crate) fn begin_graph(&mut self, graph: Prepared, recorded: Recorded, options: &Settings) {
-        let Recorded { records, found, trial } = recorded;
+        let Recorded { records, found, adopted, trial } = recorded;
         if let Some(services) = Arc::get_mut(&mut self.services) {
             (services.records, services.trial) = (records, trial);
         }
@@ -195,9 +195,20 @@ impl Core {
             self.handle(Input::Pause);
         }
         self.swap(graph);
+        self.drop_adopted(&adopted);
         self.take_up_records(found, &options.kinds, options.preparing.settings.is_noop());
         if pauses {
             self.handle(Input::Resume);
+        }
+    }
+
+    /// Of a resource that the graph has, what an earlier trial recorded is not needed: it is as the graph declares it.
+    fn drop_adopted(&self, adopted: &[ResourceId]) {
+        for id in adopted {
+            let is_declared = self.running.find(id).is_some_and(|node| !self.running.is_reversed(node));
+            if is_declared && let Err(error) = self.services.records.drop(id, &self.services.fs) {
+                self.warn(format!("{id}: its record can't be removed: {error}"));
+            }
         }
     }
 

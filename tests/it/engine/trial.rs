@@ -120,7 +120,7 @@ async fn all_that_a_trial_has_changed_is_put_back_without_reverse() {
         g.add(File::new(bed.path("was")).content("changed\n").mode(0o600));
         g.add(File::new(bed.path("tree/")).absent());
         g.add(File::new(bed.path("link")).symlink("elsewhere"));
-        g.add(Line::new("line").file(bed.path("lines")).line("one").create(true));
+        g.add(Line::new("one", bed.path("lines")).create(true));
     });
     bed.try_out(changes).await;
     assert!(bed.read("new/file").is_some() && bed.read("tree/deep/file").is_none() && bed.read("lines").is_some());

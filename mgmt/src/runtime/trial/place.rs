@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::ResourceId;
 use crate::resource::{Records, Result, TRIAL, TRIAL_RECORDS};
 use crate::sys::fs::{Attributes, WriteFs, WriteOptions};
 use crate::sys::process::Earlier;
@@ -114,6 +115,11 @@ impl TrialPlace {
         self.has(SETTLED)
     }
 
+    /// Whether it is not decided yet.
+    pub(crate) fn is_open(&self) -> bool {
+        self.has(OPEN)
+    }
+
     /// Whether the process of the run still runs.
     pub(crate) fn runs(&self) -> bool {
         self.opened().ok().and_then(|opened| opened.process).is_some_and(|process| process.runs())
@@ -137,14 +143,18 @@ impl TrialPlace {
     }
 
     /// The records of what a trial has changed become those of resources that have left the graph: of a trial of an
-    /// earlier run, and of one after which something was kept. The lock of the prefix is held.
-    pub(super) fn leave_to(&self, records: &Records) -> Result<()> {
+    /// earlier run, and of one after which something was kept. Returns whose. The lock of the prefix is held.
+    pub(super) fn leave_to(&self, records: &Records) -> Result<Vec<ResourceId>> {
         let own = self.records();
+        let mut adopted = Vec::new();
         if is_pending(&self.prefix) {
             drop(own.load(true));
-            records.adopt(&own, &WriteFs::new())?;
+            adopted = records.adopt(&own, &WriteFs::new())?;
         }
-        if self.dir.exists() { self.remove() } else { Ok(()) }
+        if self.dir.exists() {
+            self.remove()?;
+        }
+        Ok(adopted)
     }
 
     fn has(&self, state: &str) -> bool {

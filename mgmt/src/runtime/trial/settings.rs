@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::id::ResourceId;
 use crate::resource::{Found, Records, TrialRecords};
 use crate::runtime::error::EngineError;
 use crate::runtime::trial::place::TrialPlace;
@@ -48,6 +49,8 @@ pub(crate) struct Recorded {
     pub(crate) records: Records,
     /// Those that it takes up.
     pub(crate) found: Vec<Found>,
+    /// The resources whose records come from a trial before it.
+    pub(crate) adopted: Vec<ResourceId>,
     /// Those of the trial that it is.
     pub(crate) trial: Option<Arc<TrialRecords>>,
 }
@@ -56,7 +59,7 @@ impl Recorded {
     /// Those of an engine that remembers nothing, which can be no trial.
     pub(crate) fn nothing(role: &Role, prefix: &Path) -> Result<Recorded, EngineError> {
         match role {
-            Role::Plain => Ok(Recorded { records: Records::new(prefix), found: Vec::new(), trial: None }),
+            Role::Plain => Ok(Recorded { records: Records::new(prefix), found: Vec::new(), adopted: Vec::new(), trial: None }),
             _ => Err(EngineError::wrong("a run whose changes may be put back needs a prefix".to_owned())),
         }
     }
@@ -74,21 +77,24 @@ pub(crate) fn begin(role: &Role, prefix: &Path) -> Result<Recorded, EngineError>
                 Ok(false) => Vec::new(),
                 Err(error) => return Err(failed("what was changed can't be put back", &error)),
             };
-            Ok(Recorded { records, found, trial: None })
+            Ok(Recorded { records, found, adopted: Vec::new(), trial: None })
         }
         Role::Plain => {
-            let found = records.load(true);
-            let before = records.len();
-            place.leave_to(&records).map_err(|error| failed("what a run has left that was not confirmed", &error))?;
-            let found = if records.len() == before { found } else { records.load(true) };
-            Ok(Recorded { records, found, trial: None })
+            let mut found = records.load(true);
+            let adopted = place.leave_to(&records);
+            let adopted = adopted.map_err(|error| failed("what a run has left that was not confirmed", &error))?;
+            if !adopted.is_empty() {
+                found = records.load(true);
+            }
+            Ok(Recorded { records, found, adopted, trial: None })
         }
         Role::Trial(trial) => {
             let found = records.load(true);
             place.open(&trial.id).map_err(|error| failed("the run can't be tried", &error))?;
             let own = place.records();
             drop(own.load(true));
-            Ok(Recorded { records, found, trial: Some(Arc::new(TrialRecords::new(own, trial.is_partial))) })
+            let trial = Some(Arc::new(TrialRecords::new(own, trial.is_partial)));
+            Ok(Recorded { records, found, adopted: Vec::new(), trial })
         }
     }
 }
