@@ -1,9 +1,16 @@
 //! The kinds that graphs given as data may use by default.
 
 use crate::graph::Kinds;
+#[cfg(feature = "ssh")]
+use crate::remote::Remote;
 use crate::resources::kinds;
 
 /// All built-in kinds.
 pub fn builtin_kinds() -> Kinds {
-    kinds().into_iter().collect()
+    let kinds: Kinds = kinds().into_iter().collect();
+    // The only use of a module above: an entry of this list. The kind runs a whole engine elsewhere, so it can't be
+    // below one.
+    #[cfg(feature = "ssh")]
+    let kinds = kinds.with::<Remote>();
+    kinds
 }

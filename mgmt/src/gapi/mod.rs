@@ -27,7 +27,7 @@ pub use deploy::{
     DeployDetails, DeployError, DeploySource, Deployed, Deploys, ListedDeploy, Publish, RolloutView, Waves, deployed,
 };
 #[cfg(feature = "ssh")]
-pub(crate) use deploy::{Hold, Packed, PrivateTerms, Stowed, Terms as TravelTerms, pack, pack_files};
+pub(crate) use deploy::{Hold, Packed, PrivateTerms, Stowed, Terms as TravelTerms, pack, pack_files, pack_unread};
 pub use failure::Failure;
 pub use fixed::{Fixed, fixed};
 pub use hosts::{WorldSchedule, WorldSignal, WorldView};

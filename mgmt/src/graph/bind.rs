@@ -19,6 +19,13 @@ impl GraphData {
     /// All mistakes: unknown kinds, fields and resources; types that don't fit; closures and secrets, which data can't
     /// contain.
     pub fn bind(&self, kinds: &Kinds) -> Result<GraphConfig, Problems> {
+        #[cfg(feature = "ssh")]
+        return crate::graph::within::reading_with(kinds, || self.bound(kinds));
+        #[cfg(not(feature = "ssh"))]
+        self.bound(kinds)
+    }
+
+    fn bound(&self, kinds: &Kinds) -> Result<GraphConfig, Problems> {
         let mut wired: HashMap<&ResourceId, Vec<u8>> = HashMap::new();
         for send in &self.sends {
             if let Some(field) = kinds.get(send.to.kind.as_str()).and_then(|kind| kind.spec.field(&send.field)) {

@@ -30,6 +30,8 @@ mod table;
 mod twice;
 mod validate;
 mod warnings;
+#[cfg(feature = "ssh")]
+mod within;
 
 pub use autoedge::AutoEdges;
 pub use builder::Graph;
@@ -75,3 +77,5 @@ pub(crate) use schema::graph_schema_with;
 pub use validate::validate;
 #[cfg(feature = "yaml")]
 pub(crate) use validate::validate_but;
+#[cfg(feature = "ssh")]
+pub(crate) use within::{kinds_of_reading, reading_with};

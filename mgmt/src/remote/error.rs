@@ -61,6 +61,9 @@ pub enum RemoteError {
     /// The machine can't be reached, or the executable can't be started there.
     #[error("{0}")]
     Start(String),
+    /// The machine can't be reached now, which can change by itself: the network, or the machine is down or overloaded.
+    #[error("{0}")]
+    Unreachable(String),
     /// The process there did not answer as an executable of mgmt does.
     #[error("the process there does not answer as mgmt does: {why}{}", with(.printed))]
     NoFarEnd {

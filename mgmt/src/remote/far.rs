@@ -138,6 +138,11 @@ impl FarEnd {
     ) -> Result<End, Failed> {
         let looks = begin.task != Task::Run;
         let stays = begin.settings.stays;
+        let trail = begin.settings.trail.clone();
+        // Packing runs nothing, on the machine where the way begins.
+        if let Some(why) = trail.refusal().filter(|_| !matches!(begin.task, Task::Pack { .. })) {
+            return Err(Failed::Other(why));
+        }
         let base = base(looks).map_err(Failed::Other)?.with(begin.settings);
         let Base { builder, prefix, warnings, converged_timeout, max_runtime } = base;
         if let Task::Pack { on_hosts } = begin.task {
@@ -158,8 +163,8 @@ impl FarEnd {
             let _ = sender.send(config).await;
         }
         let builder = builder.map_gapi(|own| match is_sent {
-            true => FarGraphs::sent(sent, accepted),
-            false => FarGraphs::own(own, placed, kinds, accepted),
+            true => FarGraphs::sent(sent, accepted, trail),
+            false => FarGraphs::own(own, placed, kinds, accepted, trail),
         });
         if looks {
             return plan(builder, &warnings, inbox, out).await;
@@ -173,8 +178,9 @@ impl FarEnd {
 
 impl<G: Gapi> Base<G> {
     fn with(mut self, settings: JobSettings) -> Base<G> {
-        let JobSettings { hostname, prefix, noop, alert_only, no_watch, converged_timeout, max_runtime, stays: _ } =
+        let JobSettings { hostname, prefix, noop, alert_only, no_watch, converged_timeout, max_runtime, stays: _, trail } =
             settings;
+        self.builder = self.builder.provide_own(trail);
         if let Some(hostname) = hostname {
             self.builder = self.builder.hostname(hostname);
         }

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use crate::gapi::{Channel, Gapi, GapiData, GapiError};
 use crate::graph::{GraphConfig, Kinds};
 use crate::remote::receiving::Placed;
+use crate::remote::trail::Trail;
 
 /// The source of graphs of the engine of a far end.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(super) struct FarGraphs<G> {
     source: Source<G>,
     /// Whether each graph has come into force.
     accepted: mpsc::UnboundedSender<bool>,
+    trail: Trail,
 }
 
 #[derive(Debug)]
@@ -24,8 +26,8 @@ enum Source<G> {
 
 impl<G> FarGraphs<G> {
     /// Those that are sent.
-    pub(super) fn sent(sent: Channel, accepted: mpsc::UnboundedSender<bool>) -> FarGraphs<G> {
-        FarGraphs { source: Source::Sent(sent), accepted }
+    pub(super) fn sent(sent: Channel, accepted: mpsc::UnboundedSender<bool>, trail: Trail) -> FarGraphs<G> {
+        FarGraphs { source: Source::Sent(sent), accepted, trail }
     }
 
     /// Those that the executable makes by itself, with the files that have travelled for them.
@@ -34,8 +36,9 @@ impl<G> FarGraphs<G> {
         placed: Option<Placed>,
         kinds: Kinds,
         accepted: mpsc::UnboundedSender<bool>,
+        trail: Trail,
     ) -> FarGraphs<G> {
-        FarGraphs { source: Source::Own(own, placed.map(|placed| (placed, kinds))), accepted }
+        FarGraphs { source: Source::Own(own, placed.map(|placed| (placed, kinds))), accepted, trail }
     }
 }
 
@@ -48,15 +51,16 @@ impl<G: Gapi> Gapi for FarGraphs<G> {
     }
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
-        match &mut self.source {
-            Source::Own(own, None) => own.graph().await,
+        let config = match &mut self.source {
+            Source::Own(own, None) => own.graph().await?,
             Source::Own(own, Some((placed, kinds))) => {
                 let mut config = own.graph().await?;
                 placed.relocate(&mut config, kinds)?;
-                Ok(config)
+                config
             }
-            Source::Sent(sent) => sent.graph().await,
-        }
+            Source::Sent(sent) => sent.graph().await?,
+        };
+        self.trail.permitted(config)
     }
 
     async fn switched(&mut self) -> Option<Result<(), GapiError>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::plan::Plan;
 use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
-use crate::remote::message::Task;
+use crate::remote::message::{Hello, Task};
 use crate::remote::run::{Report, Run};
 use crate::remote::session::{self, Yield};
 use crate::remote::ssh::Ssh;
@@ -37,6 +37,8 @@ pub struct Planned {
     pub warnings: Vec<Note>,
     /// What the process there has printed.
     pub log: Vec<String>,
+    /// What has answered there.
+    pub there: Option<Hello>,
 }
 
 impl Host {
@@ -71,9 +73,9 @@ impl Host {
     /// The machine can't be reached, the graph is wrong or can't travel, or the connection was lost.
     pub async fn plan(&self, job: &Job) -> Result<Planned, RemoteError> {
         let (run, yielded) = session::open(&*self.transport, job, Task::Plan).await?;
-        let (warnings, log) = heard(run).await?;
+        let (warnings, log, there) = heard(run).await?;
         match yielded.await {
-            Ok(Yield::Plan(plan)) => Ok(Planned { plan: *plan, warnings, log }),
+            Ok(Yield::Plan(plan)) => Ok(Planned { plan: *plan, warnings, log, there }),
             _ => Err(RemoteError::Failed("the plan did not arrive".to_owned())),
         }
     }
@@ -105,15 +107,16 @@ impl Host {
 }
 
 /// The warnings and the foreign output of a task, when it has ended well.
-async fn heard(mut run: Run) -> Result<(Vec<Note>, Vec<String>), RemoteError> {
-    let (mut warnings, mut log) = (Vec::new(), Vec::new());
+async fn heard(mut run: Run) -> Result<(Vec<Note>, Vec<String>, Option<Hello>), RemoteError> {
+    let (mut warnings, mut log, mut there) = (Vec::new(), Vec::new(), None);
     while let Some(report) = run.next().await {
         match report {
             Report::Warning(note) => warnings.push(note),
             Report::Log(line) => log.push(line),
+            Report::Hello(hello) => there = Some(hello),
             _ => {}
         }
     }
     run.ended().await?;
-    Ok((warnings, log))
+    Ok((warnings, log, there))
 }

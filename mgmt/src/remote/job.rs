@@ -134,6 +134,13 @@ impl Job {
         self
     }
 
+    /// How many levels of hosts the graph there may lead to with resources of the kind `remote`. Default: 0, so that a
+    /// graph with one is refused there before anything runs.
+    pub fn depth(mut self, levels: u32) -> Job {
+        self.settings.trail.below = levels;
+        self
+    }
+
     /// The run ends after this time. Default: what the command line there contains.
     pub fn max_runtime(mut self, time: Duration) -> Job {
         self.settings.max_runtime = Some(Seconds(time));

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::graph::{ContentId, ContentRef};
 use crate::plan::Plan;
 use crate::remote::error::Note;
+use crate::remote::trail::Trail;
 use crate::resource::Seconds;
 use crate::runtime::{Event, Progress, Status};
 
@@ -132,6 +133,9 @@ pub(super) struct JobSettings {
     /// The converged timeout does not end the run.
     #[serde(default)]
     pub(super) stays: bool,
+    /// The hosts before, and how many levels may follow.
+    #[serde(default)]
+    pub(super) trail: Trail,
 }
 
 /// A graph that is sent: its content, and the files that it reads.

@@ -18,7 +18,9 @@ mod run;
 mod session;
 mod ssh;
 mod streams;
+mod trail;
 mod transport;
+mod vertex;
 
 pub use crate::sys::ssh::{
     Answer, Answers, Endpoint, EndpointError, Executable, LinkError, LinkProblem, Question, QuestionKind, SshOptions,
@@ -36,4 +38,6 @@ pub use job::{Job, Parcel};
 pub use message::Hello;
 pub use run::{Ended, HowEnded, Report, Run, StopStep};
 pub use ssh::Ssh;
+pub use trail::Depth;
 pub use transport::{Channel, Launch, Local, Transport};
+pub use vertex::{Remote, RemoteBuilder, RemoteDrift, RemoteGraph, RemoteHandle};

@@ -70,7 +70,11 @@ pub(super) async fn open(
         }
         None => (None, Vec::new()),
     };
-    let begin = Begin { version: VERSION, task: task.clone(), settings: job.settings.clone(), graph };
+    let mut settings = job.settings.clone();
+    if !transport.is_here() {
+        settings.trail = settings.trail.through_here();
+    }
+    let begin = Begin { version: VERSION, task: task.clone(), settings, graph };
     let early = line(&ToFar::Begin(Box::new(begin)))
         .map_err(|error| RemoteError::Start(format!("the settings have no form as data: {error}")))?;
     let mut variables = vec![(FAR_END_VARIABLE.to_owned(), nonce.as_str().into())];

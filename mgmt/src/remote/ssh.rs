@@ -92,7 +92,13 @@ impl Ssh {
 
 /// The name of the host is known to the caller.
 fn failed(error: LinkError) -> RemoteError {
-    RemoteError::Start(error.problem.to_string())
+    let text = error.problem.to_string();
+    match error.problem {
+        LinkProblem::Unreachable { .. } | LinkProblem::Lost { .. } | LinkProblem::Slow { .. } => {
+            RemoteError::Unreachable(text)
+        }
+        _ => RemoteError::Start(text),
+    }
 }
 
 impl Transport for Ssh {

@@ -14,6 +14,12 @@ use crate::sys::process::{Status, spawn_piped};
 pub trait Transport: Send + Sync + 'static {
     /// Starts the executable.
     fn start(&self, launch: Launch) -> BoxFuture<Result<Channel, RemoteError>>;
+
+    /// Whether the machine is this one by intention: then it is no ring if a run there leads to this machine. Default:
+    /// false.
+    fn is_here(&self) -> bool {
+        false
+    }
 }
 
 /// How the executable is started.
@@ -67,6 +73,10 @@ impl Local {
 }
 
 impl Transport for Local {
+    fn is_here(&self) -> bool {
+        true
+    }
+
     fn start(&self, launch: Launch) -> BoxFuture<Result<Channel, RemoteError>> {
         let program = self.program.clone();
         Box::pin(async move {

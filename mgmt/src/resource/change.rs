@@ -60,6 +60,10 @@ impl Change {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShowPrivate;
 
+/// Provided by the engine while it makes a plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Planning;
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.from == SECRET_PLACEHOLDER && self.to == SECRET_PLACEHOLDER {

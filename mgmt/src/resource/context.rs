@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::id::ResourceId;
-use crate::resource::change::ShowPrivate;
+use crate::resource::change::{Planning, ShowPrivate};
 use crate::resource::digest::{Digest, Salted};
 use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
@@ -97,6 +97,11 @@ impl CheckCx {
     /// Whether the resource is in noop: then it will not be applied.
     pub fn is_noop(&self) -> bool {
         self.operation.noop
+    }
+
+    /// Whether this check is a part of a plan, after which nothing is applied.
+    pub fn is_planning(&self) -> bool {
+        self.operation.services.provisions.has::<Planning>()
     }
 
     /// Whether the resource is owed a refresh.

@@ -72,6 +72,7 @@ pub use bus::SignalRule;
 #[cfg(feature = "dbus")]
 pub(crate) use bus::{BusDoor, first_text};
 pub use capture::{AnyCaptured, Capture, CaptureFn, Captured};
+pub(crate) use change::Planning;
 pub use change::{Change, Drift, ShowPrivate};
 pub use context::{ApplyCx, CheckCx, FsWatch, WatchCx};
 pub use converge::{Converge, Resource};

@@ -388,6 +388,16 @@ impl<G: Gapi> Builder<G> {
         self.prepare_with(|settings| settings.provisions(provisions))
     }
 
+    /// The same for a value that messages do not list.
+    #[cfg(feature = "ssh")]
+    pub(crate) fn provide_own<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.prepare_with(|settings| {
+            let mut provisions = settings.provided();
+            provisions.insert_own(value);
+            settings.provisions(provisions)
+        })
+    }
+
     /// Shares connections and the watch hub with the other engines that are given the same doors. Default: the engine
     /// has its own, and closes them at its end; shared doors are closed by [`Doors::close`].
     pub fn doors(mut self, doors: Doors) -> Self {

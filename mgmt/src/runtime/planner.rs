@@ -13,7 +13,7 @@ use crate::graph::Prepared;
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
-use crate::resource::{AnyResource, Known, Operation, PrivateDirs, Result, Sent, Uid};
+use crate::resource::{AnyResource, Known, Operation, Planning, PrivateDirs, Result, Sent, Uid};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
@@ -127,6 +127,9 @@ impl Planner {
         let mut places = vec![0; count];
         order.iter().enumerate().for_each(|(place, node)| places[node.index()] = place);
         options.running_max = RUNNING_MAX;
+        let mut provisions = options.preparing.settings.provided();
+        provisions.insert_own(Planning);
+        options.preparing.settings = options.preparing.settings.provisions(provisions);
         let (dirs, _) = PrivateDirs::open(prefix, false);
         let (mut core, ..) = assemble(&options, prefix.to_owned(), dirs, journal);
         // In a new core every vertex has the node of its own number.

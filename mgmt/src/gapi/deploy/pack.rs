@@ -59,15 +59,19 @@ pub(crate) struct PrivateTerms {
 /// The graph and its files, or all reasons why they can't travel. Blocks.
 pub(crate) fn pack(config: &GraphConfig, kinds: &Kinds, terms: &Terms) -> Result<Packed, Problems> {
     let data = travelling(config, kinds, terms.private.secrets);
-    let (mut packed, data) = match (pack_files(config, terms), data) {
+    let (packed, data) = match (pack_files(config, terms), data) {
         (Ok(packed), Ok(data)) => (packed, data),
         (packed, data) => {
             let wrong = [data.err(), packed.err()].into_iter().flatten().flat_map(|Problems(found)| found);
             return Err(Problems(wrong.collect()));
         }
     };
+    with_data(packed, &data)
+}
+
+fn with_data(mut packed: Packed, data: &GraphData) -> Result<Packed, Problems> {
     let wrong = |why: String| Problems(vec![Problem::new(why, Origin::Unknown)]);
-    let bytes: Arc<[u8]> = serde_json::to_vec(&data).map_err(|error| wrong(format!("the graph: {error}")))?.into();
+    let bytes: Arc<[u8]> = serde_json::to_vec(data).map_err(|error| wrong(format!("the graph: {error}")))?.into();
     if bytes.len() as u64 > DEPLOY_BYTES_MAX {
         let count = bytes.len();
         return Err(wrong(format!("the graph has {count} bytes as data, and {DEPLOY_BYTES_MAX} is the limit")));
@@ -76,6 +80,14 @@ pub(crate) fn pack(config: &GraphConfig, kinds: &Kinds, terms: &Terms) -> Result
     packed.graph = Some(graph);
     packed.contents.insert(graph.sha256, bytes);
     Ok(packed)
+}
+
+/// The same for a graph whose kinds only the hosts know: what is wrong with it as data is found there.
+#[cfg(feature = "ssh")]
+pub(crate) fn pack_unread(config: &GraphConfig, terms: &Terms) -> Result<Packed, Problems> {
+    let mut data = with_secrets(config)?;
+    data.edges.retain(|edge| !edge.automatic);
+    with_data(pack_files(config, terms)?, &data)
 }
 
 /// The graph as data, if a host can read it.

@@ -42,6 +42,13 @@ pub struct RemoteAddress {
 /// # Errors
 /// All mistakes in the text, each with its line.
 pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<YamlGraph, Problems> {
+    #[cfg(feature = "ssh")]
+    return crate::graph::reading_with(&options.kinds, || read_text(file, bytes, options));
+    #[cfg(not(feature = "ssh"))]
+    read_text(file, bytes, options)
+}
+
+fn read_text(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<YamlGraph, Problems> {
     let text = match decode(bytes) {
         Ok(text) => text,
         Err(complaint) => {

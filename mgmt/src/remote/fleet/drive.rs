@@ -244,7 +244,7 @@ impl Drive {
 fn ending(outcome: &Result<Ended, RemoteError>) -> Ending {
     match outcome {
         Ok(ended) => Ending::Code(ended.code),
-        Err(RemoteError::Start(_) | RemoteError::Lost { .. }) => Ending::Lost,
+        Err(RemoteError::Start(_) | RemoteError::Unreachable(_) | RemoteError::Lost { .. }) => Ending::Lost,
         Err(_) => Ending::Failed,
     }
 }

@@ -11,18 +11,17 @@ use tokio::sync::watch;
 
 use crate::gapi::{Readable as _, Watcher, WorldView};
 use crate::remote::host::Host;
+use crate::remote::hosts::address::Address;
 use crate::remote::hosts::contract::Hosts;
 use crate::remote::hosts::error::HostsError;
 use crate::resource::{AliveHost, World};
-use crate::sys::ssh::{Endpoint, EndpointError, SshOptions, distinct, distinct_as_resolved};
+use crate::sys::ssh::{Endpoint, SshOptions, distinct, distinct_as_resolved};
 use crate::sys::stdin;
 
 /// The most bytes of a file with hosts.
 const FILE_BYTES_MAX: usize = 4 << 20;
 /// The label of a living host that contains its address.
 const LABEL: &str = "ssh";
-/// What the address of a process on this host begins with.
-const LOCAL: &str = "local:";
 /// Stands for standard input.
 const STDIN: &str = "-";
 
@@ -35,24 +34,6 @@ pub struct Addresses {
     given: Vec<Address>,
     file: Option<ListFile>,
     world: Option<LivingHosts>,
-}
-
-/// The address of a host.
-#[derive(Clone, Debug)]
-enum Address {
-    Ssh(Endpoint),
-    /// A process of its own on this host, with this name.
-    Local(String),
-}
-
-impl Address {
-    fn parse(text: &str) -> Result<Address, EndpointError> {
-        match text.strip_prefix(LOCAL) {
-            // The name must be one of a host.
-            Some(name) => name.parse::<Endpoint>()?.named(name).map(|host| Address::Local(host.name().to_owned())),
-            None => text.parse().map(Address::Ssh),
-        }
-    }
 }
 
 struct ListFile {
