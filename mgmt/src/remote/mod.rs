@@ -3,15 +3,19 @@
 
 mod error;
 mod far;
+#[cfg(feature = "etcd")]
+mod far_guest;
 mod far_graphs;
 mod far_link;
 mod far_run;
+mod far_world;
 mod fleet;
 mod host;
 mod hosts;
 mod job;
 mod lines;
 mod message;
+mod near_world;
 mod queue;
 mod receiving;
 mod run;
@@ -19,13 +23,14 @@ mod session;
 mod ssh;
 mod streams;
 mod transport;
+mod tunnel;
 
 pub use crate::sys::ssh::{
     Answer, Answers, Endpoint, EndpointError, Executable, LinkError, LinkProblem, Question, QuestionKind, SshOptions,
 };
 pub use error::{Note, RemoteError};
 #[cfg(feature = "cli")]
-pub(crate) use far::Base;
+pub(crate) use far::{Base, BaseFor};
 pub use far::{FarEnd, far_end};
 pub use fleet::{
     Fleet, FleetEnded, FleetReport, FleetRun, FleetUntil, HostEnded, HostPlanned, HostReport, PlansOfHosts, Verdict,

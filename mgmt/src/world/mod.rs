@@ -19,4 +19,12 @@ pub use etcd::{Etcd, EtcdError};
 #[cfg(feature = "etcd")]
 pub use managed::{Managed, ManagedError, ManagedEtcd, ServerCount};
 #[cfg(feature = "etcd")]
+#[cfg(all(feature = "etcd", feature = "ssh"))]
+pub use trust::Relay;
+#[cfg(feature = "etcd")]
 pub use trust::{Authority, Invitation, JoinedHost, Membership, NewAuthority, TrustError};
+#[cfg(all(feature = "etcd", feature = "ssh"))]
+pub(crate) use {
+    etcd::{Connection, Way},
+    trust::{Guest, Offer},
+};

@@ -1,10 +1,15 @@
 //! The command `remote`: plans or runs the graph on other hosts, and shows all of them at once.
 
 mod bars;
+#[cfg(feature = "etcd")]
+mod cluster;
 mod command;
 #[cfg(feature = "yaml")]
 mod files;
 mod graphs;
+#[cfg(not(feature = "etcd"))]
+#[path = "no_cluster.rs"]
+mod cluster;
 mod options;
 mod plan;
 mod prompt;

@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
 use crate::resource::{Attempts, Why};
+use crate::world::etcd::https_host_and_port;
 use crate::world::trust::error::TrustError;
 use crate::world::trust::identity::{Identity, dir, key, request};
 use crate::world::trust::protocol::{Answer, Certificates, Request, Secret, VERSION, is_host, receive, send};
@@ -72,7 +73,7 @@ pub(super) async fn renew(identity: &Identity, names: &[String]) -> Result<Certi
 async fn ask(url: &str, authority: &str, asked: &Request) -> Result<Certificates, TrustError> {
     let failed = |why: String| TrustError::Service { url: url.to_owned(), why };
     let stranger = |why: String| TrustError::Stranger { url: url.to_owned(), why };
-    let (host, port) = host_and_port(url).ok_or_else(|| stranger("this is no address".to_owned()))?;
+    let (host, port) = https_host_and_port(url).ok_or_else(|| stranger("this is no address".to_owned()))?;
     let name = ServerName::try_from(host.clone()).map_err(|error| stranger(error.to_string()))?;
     let verifier = Pinned { digest: authority.to_owned(), provider: Arc::new(ring::default_provider()) };
     let config = ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
@@ -97,13 +98,6 @@ async fn ask(url: &str, authority: &str, asked: &Request) -> Result<Certificates
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(failed(format!("no answer within {ANSWER_MAX:?}"))),
     }
-}
-
-/// The parts of `https://HOST:PORT`. An IPv6 address is without brackets.
-pub(super) fn host_and_port(url: &str) -> Option<(String, u16)> {
-    let (host, port) = url.strip_prefix("https://")?.trim_end_matches('/').rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Some((host.to_owned(), port.parse().ok()?))
 }
 
 /// Accepts what an authority has signed that is known by its digest. The certificate of the authority is the last one
@@ -166,18 +160,4 @@ impl ServerCertVerifier for Pinned {
 pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     all.map_err(|error| TrustError::Certificate(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_have_a_host_and_a_port() {
-        let parts = |url: &str| host_and_port(url);
-        assert_eq!(parts("https://10.0.0.1:2378"), Some(("10.0.0.1".to_owned(), 2378)));
-        assert_eq!(parts("https://[::1]:1/"), Some(("::1".to_owned(), 1)));
-        assert_eq!(parts("http://10.0.0.1:1"), None);
-        assert_eq!(parts("https://10.0.0.1"), None);
-    }
 }
