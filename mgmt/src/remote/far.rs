@@ -89,7 +89,14 @@ impl FarEnd {
         let base = |_: BaseFor| -> Result<Base<Fixed>, String> {
             let warnings = Warnings::kept();
             let builder = Engine::builder().warnings(warnings.clone()).gapi(fixed(GraphConfig::default()));
-            Ok(Base { builder, prefix: None, noop: false, warnings, converged_timeout: None, max_runtime: Duration::ZERO })
+            Ok(Base {
+                builder,
+                prefix: None,
+                noop: false,
+                warnings,
+                converged_timeout: None,
+                max_runtime: Duration::ZERO,
+            })
         };
         ExitCode::from(self.serve_with(base).await)
     }

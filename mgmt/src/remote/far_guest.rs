@@ -186,8 +186,7 @@ impl Keeper {
 
     async fn renew(&mut self, certificates: Json) -> Result<(), String> {
         let words = |error: TrustError| error.to_string();
-        self.guest =
-            Guest::admitted(&self.prefix, &self.host, &self.authority, certificates).map_err(words)?;
+        self.guest = Guest::admitted(&self.prefix, &self.host, &self.authority, certificates).map_err(words)?;
         self.guest.renew(&self.etcd).await.map_err(words)
     }
 

@@ -39,7 +39,14 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new(parts: mpsc::Receiver<io::Result<Vec<u8>>>) -> Inbox {
-        Inbox { parts, cutter: Cutter::default(), heard: Instant::now(), is_lost: false, back: VecDeque::new(), world: None }
+        Inbox {
+            parts,
+            cutter: Cutter::default(),
+            heard: Instant::now(),
+            is_lost: false,
+            back: VecDeque::new(),
+            world: None,
+        }
     }
 
     /// Whether the near end is gone.

@@ -3,9 +3,9 @@
 
 mod error;
 mod far;
+mod far_graphs;
 #[cfg(feature = "etcd")]
 mod far_guest;
-mod far_graphs;
 mod far_link;
 mod far_run;
 mod far_world;

@@ -13,12 +13,14 @@ mod tests;
 #[cfg(feature = "etcd")]
 mod trust;
 
+#[cfg(feature = "etcd")]
+#[cfg(all(feature = "etcd", feature = "ssh"))]
+pub use crate::sys::ssh::{Forward, HostKey, HostKeyError};
 pub use embedded::Embedded;
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdError};
 #[cfg(feature = "etcd")]
 pub use managed::{Managed, ManagedError, ManagedEtcd, ServerCount};
-#[cfg(feature = "etcd")]
 #[cfg(all(feature = "etcd", feature = "ssh"))]
 pub use trust::Relay;
 #[cfg(feature = "etcd")]

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::cli::remote::options::SshOptions;
 use crate::cli::report::CommandError;
 use crate::cli::servers::Servers;
 use crate::cli::session::Session;
 use crate::remote::Job;
-use crate::resource::{Keys, World as _};
+use crate::resource::{Keys, World};
 use crate::sys::facts::hostname;
-use crate::world::{Etcd, Relay};
+use crate::world::Relay;
 
 /// How long a server may take to answer before this run starts its own, if it may.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -28,14 +29,19 @@ impl Cluster {
     ///
     /// # Errors
     /// The certificates can't be read, or the server does not come up.
-    pub(crate) async fn begin(session: &Session, prefix: &Path, looks: bool) -> Result<Cluster, CommandError> {
+    pub(crate) async fn begin(
+        session: &Session,
+        ssh: &SshOptions,
+        prefix: &Path,
+        looks: bool,
+    ) -> Result<Cluster, CommandError> {
         let (options, world) = (&session.options, &session.options.world);
-        if world.is_plain() || world.servers.no_network || world.tls_files()?.is_some() {
+        if ssh.no_world || world.is_plain() || world.servers.no_network || world.tls_files()?.is_some() {
             return Ok(Cluster::default());
         }
         let is_noop = looks || options.noop || options.alert_only;
-        let answers = match Etcd::joined(prefix)? {
-            Some(etcd) => answers(&etcd).await,
+        let answers = match world.world(prefix)? {
+            Some(world) => answers(&*world).await,
             None => false,
         };
         let host = options.hostname.clone().unwrap_or_else(hostname);
@@ -45,7 +51,9 @@ impl Cluster {
             false => Servers::start(world, &host, prefix, is_noop, false).await?,
         };
         let seeds = world.seeds.iter().flat_map(|seeds| seeds.0.iter().cloned());
-        Ok(Cluster { relay: Relay::open(prefix)?.map(|relay| relay.seeds(seeds)), servers })
+        let forward = world.forward()?;
+        let relay = Relay::open(prefix)?.map(|relay| relay.seeds(seeds).through(forward));
+        Ok(Cluster { relay, servers })
     }
 
     /// The hosts of the job use it.
@@ -65,7 +73,7 @@ impl Cluster {
 }
 
 /// Whether any server answers.
-async fn answers(etcd: &Etcd) -> bool {
-    let asked = etcd.member("").get(vec![Keys::One("/mgmt".to_owned())]);
+async fn answers(world: &dyn World) -> bool {
+    let asked = world.member("").get(vec![Keys::One("/mgmt".to_owned())]);
     tokio::time::timeout(ANSWER_MAX, asked).await.is_ok_and(|answer| answer.is_ok())
 }

@@ -20,7 +20,9 @@ use crate::cli::signals::Ladder;
 use crate::gapi::Gapi;
 use crate::graph::Problem;
 use crate::id::in_json;
-use crate::remote::{Addresses, Base, BaseFor, FarEnd, Fleet, FleetUntil, Hosts as _, HostsBox, HostsError, Job, far_end};
+use crate::remote::{
+    Addresses, Base, BaseFor, FarEnd, Fleet, FleetUntil, Hosts as _, HostsBox, HostsError, Job, far_end,
+};
 use crate::resource::Origin;
 use crate::sys::facts::hostname;
 use crate::sys::task::blocking;
@@ -117,7 +119,7 @@ async fn plan(
     let mut ladder = Ladder::new()?;
     let planned = async {
         let prefix = session.prefix(true)?;
-        let cluster = Cluster::begin(session, prefix.path(), true).await?;
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), true).await?;
         let hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         let mut job = cluster.give(job(session));
         let travels = gapi.travels();
@@ -199,7 +201,7 @@ async fn run(
     let (reloads, reloaded) = watch::channel(0);
     let begun = async {
         let prefix = session.prefix(true)?;
-        let cluster = Cluster::begin(session, prefix.path(), false).await?;
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), false).await?;
         let mut hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         enough_places(&mut hosts, options.ssh.parallel, until).await?;
         let mut job = cluster.give(job(session));

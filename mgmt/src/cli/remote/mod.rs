@@ -3,13 +3,13 @@
 mod bars;
 #[cfg(feature = "etcd")]
 mod cluster;
+#[cfg(not(feature = "etcd"))]
+#[path = "no_cluster.rs"]
+mod cluster;
 mod command;
 #[cfg(feature = "yaml")]
 mod files;
 mod graphs;
-#[cfg(not(feature = "etcd"))]
-#[path = "no_cluster.rs"]
-mod cluster;
 mod options;
 mod plan;
 mod prompt;

@@ -260,3 +260,115 @@ impl AsyncWrite for Tunnelled {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both ends, whose frames are led to each other; at the second one, streams lead to what this makes.
+    fn ends(served: impl Fn(Carried, String) + Send + 'static) -> Streams {
+        let ((far, mut to_near), (near, mut to_far)) = (Streams::new(), Streams::new());
+        let taker = far.clone();
+        tokio::spawn(async move {
+            while let Some(frame) = to_near.recv().await {
+                if let Some((number, address)) = near.take(frame).unwrap() {
+                    served(near.accept(number).unwrap(), address);
+                }
+            }
+        });
+        tokio::spawn(async move {
+            while let Some(frame) = to_far.recv().await {
+                assert_eq!(taker.take(frame), Ok(None));
+            }
+        });
+        far
+    }
+
+    /// What comes is sent back.
+    fn echo(carried: Carried, _: String) {
+        tokio::spawn(async move {
+            let (ours, theirs) = duplex(1000);
+            let (mut read, mut write) = split(ours);
+            tokio::spawn(async move { tokio::io::copy(&mut read, &mut write).await });
+            carried.carry(theirs).await;
+        });
+    }
+
+    #[tokio::test]
+    async fn large_contents_of_several_streams_arrive_whole_in_both_directions() {
+        let far = ends(echo);
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..5_u8 {
+            let stream = far.open("x").await.unwrap();
+            tasks.spawn(async move {
+                let sent: Vec<u8> = (0..5 * WINDOW + 7).map(|at| (at % 251) as u8 ^ n).collect();
+                let (mut read, mut write) = split(stream);
+                let mut back = vec![0; sent.len()];
+                let written = async { write.write_all(&sent).await };
+                let (written, got) = tokio::join!(written, read.read_exact(&mut back));
+                assert!(written.is_ok() && got.is_ok() && back == sent);
+            });
+        }
+        tasks.join_all().await;
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_not_read_keeps_no_other_one_waiting() {
+        let far = ends(|carried, address| match address.as_str() {
+            "stuck" => drop(tokio::spawn(async move {
+                let (ours, theirs) = duplex(1);
+                tokio::join!(carried.carry(theirs), async {
+                    std::future::pending::<()>().await;
+                    drop(ours);
+                })
+            })),
+            _ => echo(carried, address),
+        });
+        let mut stuck = far.open("stuck").await.unwrap();
+        let full = async {
+            loop {
+                stuck.write_all(&[0; 1000]).await.unwrap();
+            }
+        };
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(300), full).await.is_err());
+        let mut other = far.open("echo").await.unwrap();
+        let mut back = [0; 5];
+        other.write_all(b"hello").await.unwrap();
+        other.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"hello");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_fails_has_its_reason_and_frees_its_place() {
+        let far = ends(|carried, _| drop(tokio::spawn(carried.end("nothing listens there".to_owned()))));
+        for _ in 0..3 * STREAMS_MAX {
+            let mut stream = far.open("x").await.unwrap();
+            let error = stream.read(&mut [0; 1]).await.unwrap_err();
+            assert_eq!(error.to_string(), "nothing listens there");
+        }
+        // When the conversation is over, so is all of it, and what follows.
+        let far = ends(echo);
+        let mut stream = far.open("x").await.unwrap();
+        far.close("the line is cut");
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap_err().to_string(), "the line is cut");
+        assert_eq!(far.open("x").await.unwrap_err().to_string(), "the line is cut");
+    }
+
+    #[tokio::test]
+    async fn an_end_that_breaks_the_rules_is_found_out() {
+        let (streams, _frames) = Streams::new();
+        let data = |count: usize| Frame::Data(1, Bytes(vec![0; count]));
+        assert_eq!(streams.take(Frame::Open(1, "x".to_owned())), Ok(Some((1, "x".to_owned()))));
+        let carried = streams.accept(1).unwrap();
+        assert!(streams.accept(1).err().unwrap().contains("too much"));
+        assert!(streams.take(data(WINDOW)).is_ok());
+        assert!(streams.take(data(1)).unwrap_err().contains("at once"));
+        assert!(streams.take(data(0)).unwrap_err().contains("empty"));
+        // What is for a stream that has ended is dropped, and more room than was used gives no more of it.
+        assert!(streams.take(Frame::Taken(1, u32::MAX)).is_ok());
+        drop(carried);
+        assert!(streams.take(Frame::End(1, None)).is_ok() && streams.take(data(WINDOW)).is_ok());
+        let all: Vec<_> = (0..).map_while(|number| streams.accept(number).ok()).collect();
+        assert_eq!(all.len(), STREAMS_TAKEN_MAX);
+    }
+}

@@ -17,6 +17,7 @@ pub(in crate::world) use address::{check, https_host_and_port, is_here};
 pub(in crate::world) use cluster::{CHANGE_MAX, Health, Listed, Members};
 pub(in crate::world) use socket::UNIX;
 #[cfg(feature = "ssh")]
-pub(crate) use way::{Connection, Direct, Way};
+pub(crate) use way::Connection;
+pub(crate) use way::{Direct, Way};
 pub use world::Etcd;
 pub(in crate::world) use world::plain;

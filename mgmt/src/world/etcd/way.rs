@@ -1,5 +1,6 @@
 //! How servers of etcd are reached: directly, or through another program that can reach them.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -28,9 +29,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(crate) type Connection = Box<dyn Io>;
 
 /// Makes connections to servers at addresses.
-pub(crate) trait Way: Send + Sync {
-    /// A connection to the server at this address. What is said on it is encrypted by its user, if the address requires
-    /// that.
+pub(crate) trait Way: fmt::Debug + Send + Sync {
+    /// A connection to the server at this address. What is sent on it is encrypted by its user, if the address
+    /// requires that.
     fn connect(&self, address: &str) -> BoxFuture<io::Result<Connection>>;
 }
 
@@ -51,6 +52,19 @@ impl Way for Direct {
             let stream = TcpStream::connect((host.as_str(), port)).await?;
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as Connection)
+        })
+    }
+}
+
+/// Through a host that can reach the servers.
+#[cfg(feature = "ssh")]
+impl Way for crate::sys::ssh::Forward {
+    fn connect(&self, address: &str) -> BoxFuture<io::Result<Connection>> {
+        let (forward, address) = (self.clone(), address.to_owned());
+        Box::pin(async move {
+            let unknown = || io::Error::new(io::ErrorKind::InvalidInput, "ssh leads to https:// and http:// alone");
+            let (host, port) = host_and_port(&address).ok_or_else(unknown)?;
+            Ok(Box::new(forward.connect(&host, port).await?) as Connection)
         })
     }
 }

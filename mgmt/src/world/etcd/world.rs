@@ -110,8 +110,20 @@ impl Etcd {
         Etcd { tls, way, is_limited: self.is_limited, ..Etcd::new(addresses) }
     }
 
-    /// The same world, whose servers are reached by this way.
+    /// The same world, whose servers are reached through a host that can: their addresses are those that it knows them
+    /// by. What is sent is encrypted for the server (`https://`), or the server is on that host (`http://127.0.0.1`).
     #[cfg(feature = "ssh")]
+    #[must_use]
+    pub fn over_ssh(self, forward: crate::sys::ssh::Forward) -> Etcd {
+        self.through(Arc::new(forward))
+    }
+
+    /// How its servers are reached.
+    pub(in crate::world) fn way(&self) -> Arc<dyn Way> {
+        self.way.clone().unwrap_or_else(|| Arc::new(Direct))
+    }
+
+    /// The same world, whose servers are reached by this way.
     #[must_use]
     pub(crate) fn through(mut self, way: Arc<dyn Way>) -> Etcd {
         self.way = Some(way);
@@ -167,6 +179,7 @@ impl Etcd {
             return Some(EtcdError::NoAddress);
         }
         addresses.iter().find_map(|address| match check(address) {
+            Ok(_) if self.way.is_some() && socket(address).is_some() => Some(EtcdError::NoUrl(address.clone())),
             Ok(true) if self.options().is_none() => Some(EtcdError::NoCertificates(address.clone())),
             checked => checked.err(),
         })
@@ -240,7 +253,7 @@ impl Etcd {
         // A server that has lost the others reports it, and does not just fall silent.
         let options = options.with_connect_timeout(CONNECT_MAX).with_require_leader(true);
         if self.way.is_some() || socket(address).is_some() {
-            let way = self.way.clone().unwrap_or_else(|| Arc::new(Direct));
+            let way = self.way();
             let endpoint = self.endpoint(address).map_err(|error| error.to_string())?;
             let endpoint = endpoint.connect_timeout(CONNECT_MAX);
             let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);

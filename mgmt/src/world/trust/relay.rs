@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use tokio::sync::Mutex;
 use tokio::time::{Duration, timeout};
 
+use crate::sys::ssh::Forward;
 use crate::world::etcd::{Connection, Direct, Etcd, Way};
 use crate::world::trust::access::{of_host, user};
 use crate::world::trust::authority::Authority;
@@ -34,6 +35,8 @@ pub struct Relay {
     authority: Arc<str>,
     /// Servers that were named.
     seeds: Arc<[String]>,
+    /// How the servers are reached.
+    way: Arc<dyn Way>,
     /// Of two hosts with one name, one is first.
     turn: Arc<Mutex<()>>,
 }
@@ -63,7 +66,13 @@ impl Relay {
             return Ok(None);
         }
         let authority = identity.authority().into();
-        Ok(Some(Relay { prefix: prefix.into(), authority, seeds: Arc::default(), turn: Arc::default() }))
+        Ok(Some(Relay {
+            prefix: prefix.into(),
+            authority,
+            seeds: Arc::default(),
+            way: Arc::new(Direct),
+            turn: Arc::default(),
+        }))
     }
 
     /// Also the servers at these addresses.
@@ -71,6 +80,21 @@ impl Relay {
     pub fn seeds(mut self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Relay {
         self.seeds = addresses.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// The servers are reached through a host that can, as by [`Etcd::over_ssh`]; `None`: directly.
+    #[must_use]
+    pub fn through(mut self, forward: Option<Forward>) -> Relay {
+        self.way = match forward {
+            Some(forward) => Arc::new(forward),
+            None => Arc::new(Direct),
+        };
+        self
+    }
+
+    /// With all rights.
+    fn root(&self) -> Result<Etcd, TrustError> {
+        Ok(Membership::open(&*self.prefix)?.world().through(Arc::clone(&self.way)))
     }
 
     /// The addresses of the servers, as this host knows them now.
@@ -87,7 +111,7 @@ impl Relay {
     /// What the host with this name is offered.
     pub(crate) async fn offer(&self, host: &str) -> Offer {
         let users = async {
-            let etcd = Membership::open(&*self.prefix).ok()?.world();
+            let etcd = self.root().ok()?;
             let users = timeout(USERS_MAX, etcd.users()).await.ok()?.ok()?;
             Some(users.into_iter().filter(|user| user.starts_with(&of_host(host))).collect())
         };
@@ -119,7 +143,7 @@ impl Relay {
         let user = user(host, &checked.key);
         let _turn = self.turn.lock().await;
         self.stay(&authority).map_err(words)?;
-        let etcd = Membership::open(&*self.prefix).map_err(words)?.world();
+        let etcd = self.root().map_err(words)?;
         if allowed(&etcd, &user).await.map_err(words)?.is_none() {
             if let Some(why) = conflict(&etcd, host, &user).await.map_err(words)? {
                 return Err(why);
@@ -145,7 +169,7 @@ impl Relay {
         if !self.servers().iter().any(|server| server == address) {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "no server of the cluster is there"));
         }
-        let connected = timeout(CONNECT_MAX, Direct.connect(address)).await;
+        let connected = timeout(CONNECT_MAX, self.way.connect(address)).await;
         connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -186,7 +210,12 @@ impl Guest {
     ///
     /// # Errors
     /// They are not of this authority, or can't be kept.
-    pub(crate) fn admitted(prefix: &Path, host: &str, authority: &str, certificates: Json) -> Result<Guest, TrustError> {
+    pub(crate) fn admitted(
+        prefix: &Path,
+        host: &str,
+        authority: &str,
+        certificates: Json,
+    ) -> Result<Guest, TrustError> {
         let certificates: super::protocol::Certificates =
             serde_json::from_value(certificates).map_err(|error| TrustError::Certificate(error.to_string()))?;
         let dir = super::identity::dir(prefix)?;
