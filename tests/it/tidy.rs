@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, u8, &[&str])] = &[
     ("gapi", 4, &["id", "sys", "resource", "graph", "resources"]),
     ("plan", 4, &["id", "resource"]),
     ("runtime", 5, &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "gapi", "plan"]),
-    ("remote", 6, &["id", "sys", "resource", "graph", "gapi", "plan", "runtime"]),
+    ("remote", 6, &["id", "sys", "resource", "graph", "world", "gapi", "plan", "runtime"]),
     ("guide", 7, &[]),
     (
         "cli",

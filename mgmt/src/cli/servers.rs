@@ -155,12 +155,24 @@ impl Trust {
         let begins = authority.is_some()
             && !is_plain
             && !servers.no_server
+            && !is_over_ssh(options)
             && options.tls_files()?.is_none()
             && texts(&servers.server_urls).is_empty()
             && texts(&options.seeds).is_empty();
         let is_joined = !is_plain && (is_known || token.is_some() || (authority.is_some() && !is_noop));
         Ok(Trust { is_joined, begins, token })
     }
+}
+
+/// Whether the servers are reached through another host.
+#[cfg(all(feature = "etcd", feature = "ssh"))]
+fn is_over_ssh(options: &WorldOptions) -> bool {
+    options.ssh_url.is_some()
+}
+
+#[cfg(all(feature = "etcd", not(feature = "ssh")))]
+fn is_over_ssh(_: &WorldOptions) -> bool {
+    false
 }
 
 #[cfg(feature = "etcd")]
@@ -201,6 +213,11 @@ impl Servers {
             return Err(CommandError::Other(format!("`{option}` is for a server of etcd: give `--server-urls` too")));
         }
         let serves = !is_noop && is_server;
+        #[cfg(feature = "ssh")]
+        if let (true, Some(_)) = (seeds.is_empty() && !trust.is_joined, &options.ssh_url) {
+            let why = "`--ssh-url` leads to servers: name them with `--seeds`, as that host knows them";
+            return Err(CommandError::Other(why.to_owned()));
+        }
         if seeds.is_empty() && !serves && !trust.is_joined {
             return Ok(None);
         }
@@ -222,6 +239,10 @@ impl Servers {
                 .client_urls(texts(&servers.client_urls))
                 .advertise_server_urls(texts(&servers.advertise_server_urls))
                 .advertise_client_urls(texts(&servers.advertise_client_urls));
+        }
+        #[cfg(feature = "ssh")]
+        if let Some(forward) = options.forward()? {
+            managed = managed.over_ssh(forward);
         }
         if let Some(program) = &servers.etcd {
             managed = managed.program(program);

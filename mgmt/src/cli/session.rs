@@ -74,6 +74,15 @@ impl Session {
     /// # Errors
     /// The world that the options name can't be used.
     pub(crate) fn builder<G: Gapi>(&self, prefix: &Path, gapi: G) -> Result<Builder<G>, CommandError> {
+        let builder = self.builder_without_world(prefix, gapi);
+        Ok(match self.options.world.world(prefix)?.or_else(|| self.world.clone()) {
+            Some(world) => builder.world(world),
+            None => builder,
+        })
+    }
+
+    /// The same, with no world yet.
+    pub(crate) fn builder_without_world<G: Gapi>(&self, prefix: &Path, gapi: G) -> Builder<G> {
         let options = &self.options;
         let mut builder = Engine::builder().gapi(gapi).prefix(prefix);
         let picture = Picture::new(options).map(Arc::new);
@@ -108,9 +117,6 @@ impl Session {
         if let Some(running) = options.sema {
             builder = builder.running_max(running as usize);
         }
-        if let Some(world) = options.world.world(prefix)?.or_else(|| self.world.clone()) {
-            builder = builder.world(world);
-        }
         if let Some(ttl) = options.world.export_ttl {
             builder = builder.export_ttl(ttl);
         }
@@ -120,7 +126,7 @@ impl Session {
         if let Some(ttl) = options.world.alive_ttl {
             builder = builder.alive_ttl(ttl);
         }
-        Ok(builder)
+        builder
     }
 
     /// The world that the options name, that of the cluster which the host has joined, or that of the program.

@@ -36,6 +36,18 @@ pub struct WorldOptions {
     /// How long other hosts see this one as alive after it has died; default: 15 seconds
     #[arg(long, global = true, value_name = "SECONDS", value_parser = ttl)]
     pub alive_ttl: Option<Duration>,
+    /// Reach these servers through a host that can: ssh://USER@HOST:PORT, or a name that ssh knows
+    #[cfg(feature = "ssh")]
+    #[arg(long, global = true, value_name = "HOST")]
+    pub ssh_url: Option<String>,
+    /// The public key that this host must have (`ssh-ed25519 AAAA…`); default: the one in the list of known hosts
+    #[cfg(feature = "ssh")]
+    #[arg(long, global = true, value_name = "KEY")]
+    pub ssh_hostkey: Option<String>,
+    /// A private key for this host; default: those of ssh's own configuration
+    #[cfg(feature = "ssh")]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ssh_id: Option<PathBuf>,
     /// The server that this host runs.
     #[command(flatten)]
     pub servers: ServerOptions,
@@ -86,6 +98,8 @@ impl WorldOptions {
     /// # Errors
     /// An address or a file can't be used, or the program can't use etcd.
     pub(crate) fn world(&self, prefix: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
+        #[cfg(feature = "ssh")]
+        self.check_ssh()?;
         if self.servers.no_network {
             return on_sockets(self, prefix);
         }
@@ -99,7 +113,7 @@ impl WorldOptions {
             }
             Some(_) => {}
             None => {
-                if let Some(world) = joined(&seeds, prefix)? {
+                if let Some(world) = joined(self, &seeds, prefix)? {
                     return Ok(Some(world));
                 }
             }
@@ -115,7 +129,49 @@ impl WorldOptions {
                 Err(error) => return Err(CommandError::Other(format!("`{option} {}`: {error}", file.display()))),
             }
         }
-        etcd(&seeds, Pem::try_from(pem).ok()).map(Some)
+        etcd(self, &seeds, Pem::try_from(pem).ok()).map(Some)
+    }
+
+    /// The way to the servers, if they are reached through a host.
+    ///
+    /// # Errors
+    /// The host or its key are no such.
+    #[cfg(all(feature = "etcd", feature = "ssh"))]
+    pub(crate) fn forward(&self) -> Result<Option<crate::world::Forward>, CommandError> {
+        use crate::sys::ssh::{Endpoint, Forward, HostKey, SshOptions};
+        let Some(url) = &self.ssh_url else { return Ok(None) };
+        let endpoint = url.parse::<Endpoint>().map_err(|error| CommandError::Other(format!("`--ssh-url`: {error}")))?;
+        let mut options = SshOptions::default();
+        options.identities.extend(self.ssh_id.clone());
+        let forward = Forward::new(endpoint, options);
+        let key = self.ssh_hostkey.as_deref().map(str::parse::<HostKey>).transpose();
+        Ok(match key.map_err(|error| CommandError::Other(format!("`--ssh-hostkey`: {error}")))? {
+            Some(key) => Some(forward.host_key(key)),
+            None => Some(forward),
+        })
+    }
+
+    /// Refuses options about ssh that have no sense.
+    #[cfg(feature = "ssh")]
+    fn check_ssh(&self) -> Result<(), CommandError> {
+        let wrong = |text: String| Err(CommandError::Other(text));
+        if self.ssh_url.is_none() {
+            let given = [("--ssh-hostkey", self.ssh_hostkey.is_some()), ("--ssh-id", self.ssh_id.is_some())];
+            return match given.iter().find(|(_, is_given)| *is_given) {
+                Some((option, _)) => wrong(format!("`{option}` is for the host of `--ssh-url`: give that too")),
+                None => Ok(()),
+            };
+        }
+        if cfg!(not(feature = "etcd")) {
+            return wrong(
+                "`--ssh-url` needs the Cargo feature `etcd`, which this program was built without: build it with it"
+                    .to_owned(),
+            );
+        }
+        match self.servers.no_network {
+            true => wrong("`--ssh-url` has no sense with `--no-network`: leave out one of both".to_owned()),
+            false => Ok(()),
+        }
     }
 
     /// Refuses options that have no sense with `--no-network`.
@@ -182,7 +238,7 @@ fn on_sockets(_: &WorldOptions, _: &Path) -> Result<Option<Arc<dyn World>>, Comm
 
 /// The world of the cluster that the host with this prefix has joined.
 #[cfg(feature = "etcd")]
-fn joined(seeds: &[&str], prefix: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
+fn joined(options: &WorldOptions, seeds: &[&str], prefix: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
     // What is not encrypted was named explicitly: it is another one.
     if seeds.iter().any(|seed| is_plain(seed)) {
         return Ok(None);
@@ -190,26 +246,41 @@ fn joined(seeds: &[&str], prefix: &Path) -> Result<Option<Arc<dyn World>>, Comma
     let Some(world) = crate::world::Etcd::joined(prefix)? else { return Ok(None) };
     let world = if seeds.is_empty() { world } else { world.at(seeds.iter().copied()) };
     let wrong = |error: std::io::Error| CommandError::Other(error.to_string());
-    Ok(Some(Arc::new(world.checked().map_err(wrong)?)))
+    Ok(Some(Arc::new(over(options, world)?.checked().map_err(wrong)?)))
+}
+
+/// The world through the host that the options name.
+#[cfg(all(feature = "etcd", feature = "ssh"))]
+fn over(options: &WorldOptions, world: crate::world::Etcd) -> Result<crate::world::Etcd, CommandError> {
+    Ok(match options.forward()? {
+        Some(forward) => world.over_ssh(forward),
+        None => world,
+    })
+}
+
+#[cfg(all(feature = "etcd", not(feature = "ssh")))]
+#[expect(clippy::unnecessary_wraps, reason = "the form of the one with ssh")]
+fn over(_: &WorldOptions, world: crate::world::Etcd) -> Result<crate::world::Etcd, CommandError> {
+    Ok(world)
 }
 
 #[cfg(not(feature = "etcd"))]
-fn joined(_: &[&str], _: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
+fn joined(_: &WorldOptions, _: &[&str], _: &Path) -> Result<Option<Arc<dyn World>>, CommandError> {
     Ok(None)
 }
 
 #[cfg(feature = "etcd")]
-fn etcd(seeds: &[&str], pem: Option<Pem>) -> Result<Arc<dyn World>, CommandError> {
+fn etcd(options: &WorldOptions, seeds: &[&str], pem: Option<Pem>) -> Result<Arc<dyn World>, CommandError> {
     let mut world = crate::world::Etcd::new(seeds.iter().copied());
     if let Some([authority, certificate, key]) = pem {
         world = world.tls(authority, certificate, key);
     }
     let wrong = |error: std::io::Error| CommandError::Other(format!("`--seeds`: {error}"));
-    Ok(Arc::new(world.checked().map_err(wrong)?))
+    Ok(Arc::new(over(options, world)?.checked().map_err(wrong)?))
 }
 
 #[cfg(not(feature = "etcd"))]
-fn etcd(_: &[&str], _: Option<Pem>) -> Result<Arc<dyn World>, CommandError> {
+fn etcd(_: &WorldOptions, _: &[&str], _: Option<Pem>) -> Result<Arc<dyn World>, CommandError> {
     Err(CommandError::Other(
         "`--seeds` needs the Cargo feature `etcd`, which this program was built without: build it with it".to_owned(),
     ))

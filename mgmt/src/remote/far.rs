@@ -14,6 +14,7 @@ use crate::remote::error::Note;
 use crate::remote::far_graphs::FarGraphs;
 use crate::remote::far_link::{Closed, Inbound, Inbox, Outbox};
 use crate::remote::far_run::FarRun;
+use crate::remote::far_world::enter;
 use crate::remote::job::PRIVATE;
 use crate::remote::message::{
     Begin, End, Hello, HowEnded, JobSettings, MARK, Part, SILENCE_MAX, Task, ToFar, ToNear, VERSION, plan_parts,
@@ -49,6 +50,15 @@ pub fn far_end() -> Option<FarEnd> {
     Some(FarEnd { nonce, kinds: builtin_kinds() })
 }
 
+/// What the base of a far end is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BaseFor {
+    /// Nothing may be changed.
+    pub(crate) looks: bool,
+    /// The near end gives it a world, in place of its own.
+    pub(crate) has_world: bool,
+}
+
 /// What a far end starts from.
 #[derive(Debug)]
 pub(crate) struct Base<G> {
@@ -56,6 +66,8 @@ pub(crate) struct Base<G> {
     pub(crate) builder: Builder<G>,
     /// The prefix; files that travel are kept in it. `None`: nothing is remembered.
     pub(crate) prefix: Option<PathBuf>,
+    /// Whether nothing is changed: every resource is in noop, or drift is only reported.
+    pub(crate) noop: bool,
     /// Where the warnings about graphs go.
     pub(crate) warnings: Warnings,
     pub(crate) converged_timeout: Option<Duration>,
@@ -74,17 +86,23 @@ impl FarEnd {
     /// Serves the near end: a graph that it sends is planned or run. Returns the exit code, with which the program must
     /// end: what could not be stopped in time may still run.
     pub async fn serve(self) -> ExitCode {
-        let base = |_: bool| -> Result<Base<Fixed>, String> {
+        let base = |_: BaseFor| -> Result<Base<Fixed>, String> {
             let warnings = Warnings::kept();
             let builder = Engine::builder().warnings(warnings.clone()).gapi(fixed(GraphConfig::default()));
-            Ok(Base { builder, prefix: None, warnings, converged_timeout: None, max_runtime: Duration::ZERO })
+            Ok(Base {
+                builder,
+                prefix: None,
+                noop: false,
+                warnings,
+                converged_timeout: None,
+                max_runtime: Duration::ZERO,
+            })
         };
         ExitCode::from(self.serve_with(base).await)
     }
 
-    /// The same for a program with a graph of its own. `base`: what it starts from, without changing anything if that
-    /// is true.
-    pub(crate) async fn serve_with<G: Gapi>(self, base: impl FnOnce(bool) -> Result<Base<G>, String>) -> u8 {
+    /// The same for a program with a graph of its own. `base`: what it starts from.
+    pub(crate) async fn serve_with<G: Gapi>(self, base: impl FnOnce(BaseFor) -> Result<Base<G>, String>) -> u8 {
         let conversation = match stdio::take() {
             Ok(conversation) => conversation,
             Err(error) => {
@@ -132,7 +150,7 @@ impl FarEnd {
     async fn execute<G: Gapi>(
         self,
         begin: Begin,
-        base: impl FnOnce(bool) -> Result<Base<G>, String>,
+        base: impl FnOnce(BaseFor) -> Result<Base<G>, String>,
         inbox: &mut Inbox,
         out: &Outbox,
     ) -> Result<End, Failed> {
@@ -143,17 +161,26 @@ impl FarEnd {
         if let Some(why) = trail.refusal().filter(|_| !matches!(begin.task, Task::Pack { .. })) {
             return Err(Failed::Other(why));
         }
-        let base = base(looks).map_err(Failed::Other)?.with(begin.settings);
-        let Base { builder, prefix, warnings, converged_timeout, max_runtime } = base;
+        let host = begin.settings.hostname.clone();
+        let base = base(BaseFor { looks, has_world: begin.world.is_some() }).map_err(Failed::Other)?;
+        let base = base.with(begin.settings);
+        let Base { mut builder, prefix, noop, warnings, converged_timeout, max_runtime } = base;
         if let Task::Pack { on_hosts } = begin.task {
             return pack(builder, &warnings, on_hosts, inbox, out).await;
         }
         let kinds = self.kinds.clone();
-        let mut receiving = Receiving::new(self.kinds, prefix, looks);
+        let mut receiving = Receiving::new(self.kinds, prefix.clone(), looks);
         let first = match begin.graph {
             Some(graph) => Some(receiving.first(graph, inbox, out).await?),
             None => None,
         };
+        let world = match begin.world {
+            Some(offer) => enter(offer, (prefix, host), looks || noop, inbox, out).await?,
+            None => None,
+        };
+        if let Some(world) = &world {
+            builder = world.give(builder);
+        }
         let (sender, sent) = channel();
         let (accepted, acceptance) = mpsc::unbounded_channel();
         let (placed, config) = first.map_or((None, None), |first| (Some(first.placed), first.config));
@@ -189,9 +216,11 @@ impl<G: Gapi> Base<G> {
             self.prefix = Some(prefix);
         }
         if noop {
+            self.noop = true;
             self.builder = self.builder.noop(true);
         }
         if alert_only {
+            self.noop = true;
             self.builder = self.builder.alert_only(true);
         }
         if no_watch {

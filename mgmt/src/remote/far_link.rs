@@ -1,5 +1,6 @@
 //! The far end's side of the conversation: messages come in, with the life of the near end; lines go out.
 
+use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
+use crate::remote::far_world::FarStreams;
 use crate::remote::lines::{Cutter, Found, LINE_BYTES_MAX};
 use crate::remote::message::{ALIVE_EVERY, SILENCE_MAX, ToFar, ToNear, line};
 
@@ -29,11 +31,22 @@ pub(super) struct Inbox {
     /// When something came last.
     heard: Instant,
     is_lost: bool,
+    /// Messages that came while something else was waited for.
+    back: VecDeque<ToFar>,
+    /// Where messages about the world go.
+    world: Option<FarStreams>,
 }
 
 impl Inbox {
     pub(super) fn new(parts: mpsc::Receiver<io::Result<Vec<u8>>>) -> Inbox {
-        Inbox { parts, cutter: Cutter::default(), heard: Instant::now(), is_lost: false }
+        Inbox {
+            parts,
+            cutter: Cutter::default(),
+            heard: Instant::now(),
+            is_lost: false,
+            back: VecDeque::new(),
+            world: None,
+        }
     }
 
     /// Whether the near end is gone.
@@ -41,10 +54,28 @@ impl Inbox {
         self.is_lost
     }
 
+    /// From now on, messages about the world go there.
+    #[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "there is no other world"))]
+    pub(super) fn lead(&mut self, world: FarStreams) {
+        self.world = Some(world);
+    }
+
+    /// These messages, which came while something else was waited for, are the next ones.
+    #[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "as above"))]
+    pub(super) fn put_back(&mut self, messages: Vec<ToFar>) {
+        self.back.extend(messages);
+    }
+
     /// The next message. Cancel safe.
     pub(super) async fn next(&mut self) -> Inbound {
+        if let Some(message) = self.back.pop_front() {
+            return Inbound::Message(message);
+        }
         let next = self.any().await;
-        self.is_lost |= matches!(next, Inbound::Lost(_));
+        if let Inbound::Lost(why) = &next {
+            self.is_lost = true;
+            self.world.iter().for_each(|world| world.lost(why));
+        }
         next
     }
 
@@ -56,7 +87,17 @@ impl Inbox {
                 };
                 match serde_json::from_slice(&line) {
                     Ok(ToFar::Alive) => {}
-                    Ok(message) => return Inbound::Message(message),
+                    Ok(message) => {
+                        let taken = match &self.world {
+                            Some(world) => world.take(message),
+                            None => Ok(Some(message)),
+                        };
+                        match taken {
+                            Ok(None) => {}
+                            Ok(Some(message)) => return Inbound::Message(message),
+                            Err(why) => return Inbound::Lost(why),
+                        }
+                    }
                     Err(error) => return Inbound::Lost(format!("what came is no message: {error}")),
                 }
             }

@@ -298,7 +298,7 @@ impl FarRun {
                     self.say(&ToNear::Warning(Note::new(why)));
                 }
             }
-            ToFar::Begin(_) | ToFar::Alive => {}
+            ToFar::Begin(_) | ToFar::Alive | ToFar::Stream(_) | ToFar::Certified(_) | ToFar::Servers(_) => {}
         }
     }
 

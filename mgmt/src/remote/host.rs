@@ -72,7 +72,7 @@ impl Host {
     /// # Errors
     /// The machine can't be reached, the graph is wrong or can't travel, or the connection was lost.
     pub async fn plan(&self, job: &Job) -> Result<Planned, RemoteError> {
-        let (run, yielded) = session::open(&*self.transport, job, Task::Plan).await?;
+        let (run, yielded) = session::open((&self.name, &*self.transport), job, Task::Plan).await?;
         let (warnings, log, there) = heard(run).await?;
         match yielded.await {
             Ok(Yield::Plan(plan)) => Ok(Planned { plan: *plan, warnings, log, there }),
@@ -88,7 +88,7 @@ impl Host {
     /// There is no graph, it is wrong, or a file that it reads can't travel.
     pub async fn pack(&self, job: &Job, on_hosts: &[PathBuf]) -> Result<Parcel, RemoteError> {
         let task = Task::Pack { on_hosts: on_hosts.to_vec() };
-        let (run, yielded) = session::open(&*self.transport, job, task).await?;
+        let (run, yielded) = session::open((&self.name, &*self.transport), job, task).await?;
         heard(run).await?;
         match yielded.await {
             Ok(Yield::Packed(packed)) => Ok(Parcel(Arc::new(*packed))),
@@ -102,7 +102,7 @@ impl Host {
     /// # Errors
     /// The machine can't be reached, or the executable can't be started there.
     pub async fn run(&self, job: &Job) -> Result<Run, RemoteError> {
-        Ok(session::open(&*self.transport, job, Task::Run).await?.0)
+        Ok(session::open((&self.name, &*self.transport), job, Task::Run).await?.0)
     }
 }
 

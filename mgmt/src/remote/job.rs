@@ -9,6 +9,7 @@ use crate::gapi::{Packed, PrivateTerms, TravelTerms, pack};
 use crate::graph::{GraphConfig, Kinds};
 use crate::remote::error::RemoteError;
 use crate::remote::message::JobSettings;
+use crate::remote::near_world::NearWorld;
 use crate::resource::Seconds;
 use crate::sys::task::blocking;
 
@@ -50,6 +51,8 @@ pub struct Job {
     pub(super) vars: Vec<(String, OsString)>,
     pub(super) parcel: Option<Parcel>,
     pub(super) settings: JobSettings,
+    /// The world that the hosts use through this program.
+    pub(super) world: Option<NearWorld>,
 }
 
 impl Job {
@@ -144,6 +147,19 @@ impl Job {
     /// The run ends after this time. Default: what the command line there contains.
     pub fn max_runtime(mut self, time: Duration) -> Job {
         self.settings.max_runtime = Some(Seconds(time));
+        self
+    }
+
+    /// The hosts exchange resources through this program: they need not reach the servers of the cluster, nor one
+    /// another. Each has the rights of the host with its name ([`Job::hostname`], or else [`Host::name`]), with a key
+    /// and a certificate of its own below its prefix, and joins the cluster with its first run. A plan, and a run in
+    /// noop, let no host join: without a certificate from an earlier run, they see nothing of other hosts. Default: the
+    /// world that the command line there names.
+    ///
+    /// [`Host::name`]: crate::remote::Host::name
+    #[cfg(feature = "etcd")]
+    pub fn relay(mut self, relay: crate::world::Relay) -> Job {
+        self.world = Some(NearWorld::new(relay));
         self
     }
 }

@@ -8,16 +8,18 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::graph::{ContentId, ContentRef};
 use crate::plan::Plan;
 use crate::remote::error::Note;
 use crate::remote::trail::Trail;
+use crate::remote::tunnel::Frame;
 use crate::resource::Seconds;
 use crate::runtime::{Event, Progress, Status};
 
 /// The version of the protocol. Both ends must have the same.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// How often each end gives a sign of life, and how long the other one waits for it.
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(2);
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -42,6 +44,12 @@ pub(super) enum ToFar {
     Alive,
     /// A step of the ladder, from 1 to 3.
     Stop(u8),
+    /// A stream to a server of the world.
+    Stream(Frame),
+    /// The certificates of the host in the world, or why it gets none.
+    Certified(Result<Json, String>),
+    /// Where the servers of the world are from now on.
+    Servers(Vec<String>),
 }
 
 /// What the far end sends.
@@ -79,6 +87,10 @@ pub(super) enum ToNear {
     },
     Alive,
     End(End),
+    /// A stream to a server of the world.
+    Stream(Frame),
+    /// The host asks for certificates in the world, with this request.
+    Certify(String),
 }
 
 /// What the far end is.
@@ -118,6 +130,9 @@ pub(super) struct Begin {
     pub(super) settings: JobSettings,
     /// The graph; without one, the executable makes its own.
     pub(super) graph: Option<Sent>,
+    /// The world that the near end shares; without one, the executable uses its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) world: Option<Json>,
 }
 
 /// How the graph runs there, in addition to what the command line there contains.

@@ -4,14 +4,18 @@
 mod error;
 mod far;
 mod far_graphs;
+#[cfg(feature = "etcd")]
+mod far_guest;
 mod far_link;
 mod far_run;
+mod far_world;
 mod fleet;
 mod host;
 mod hosts;
 mod job;
 mod lines;
 mod message;
+mod near_world;
 mod queue;
 mod receiving;
 mod run;
@@ -20,6 +24,7 @@ mod ssh;
 mod streams;
 mod trail;
 mod transport;
+mod tunnel;
 mod vertex;
 
 pub use crate::sys::ssh::{
@@ -27,7 +32,7 @@ pub use crate::sys::ssh::{
 };
 pub use error::{Note, RemoteError};
 #[cfg(feature = "cli")]
-pub(crate) use far::Base;
+pub(crate) use far::{Base, BaseFor};
 pub use far::{FarEnd, far_end};
 pub use fleet::{
     Fleet, FleetEnded, FleetReport, FleetRun, FleetUntil, HostEnded, HostPlanned, HostReport, PlansOfHosts, Verdict,

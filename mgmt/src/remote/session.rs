@@ -16,6 +16,7 @@ use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
 use crate::remote::lines::{Cutter, Found, foreign};
 use crate::remote::message::{Arriving, Begin, End, MARK, SILENCE_MAX, Sent, Task, ToFar, ToNear, VERSION, line};
+use crate::remote::near_world::NearStreams;
 use crate::remote::queue::Queue;
 use crate::remote::run::{Ended, HowEnded, Report, Run};
 use crate::remote::streams::{Outgoing, READ_BYTES, log, write};
@@ -57,7 +58,7 @@ fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
 
 /// Starts the process there and begins the conversation.
 pub(super) async fn open(
-    transport: &dyn Transport,
+    (name, transport): (&str, &dyn Transport),
     job: &Job,
     task: Task,
 ) -> Result<(Run, oneshot::Receiver<Yield>), RemoteError> {
@@ -70,11 +71,24 @@ pub(super) async fn open(
         }
         None => (None, Vec::new()),
     };
+    let world = match (&job.world, &task) {
+        (Some(world), Task::Plan | Task::Run) => Some(world.clone()),
+        _ => None,
+    };
+    let host = job.settings.hostname.clone().unwrap_or_else(|| name.to_owned());
     let mut settings = job.settings.clone();
     if !transport.is_here() {
         settings.trail = settings.trail.through_here();
     }
-    let begin = Begin { version: VERSION, task: task.clone(), settings, graph };
+    let offer = match &world {
+        Some(world) => {
+            settings.hostname = Some(host.clone());
+            let no_form = |error| RemoteError::Start(format!("the world has no form as data: {error}"));
+            Some(world.offer(&host).await.map_err(no_form)?)
+        }
+        None => None,
+    };
+    let begin = Begin { version: VERSION, task: task.clone(), settings, graph, world: offer };
     let early = line(&ToFar::Begin(Box::new(begin)))
         .map_err(|error| RemoteError::Start(format!("the settings have no form as data: {error}")))?;
     let mut variables = vec![(FAR_END_VARIABLE.to_owned(), nonce.as_str().into())];
@@ -91,7 +105,14 @@ pub(super) async fn open(
         let _ = outgoing.send(document);
     }
     let Channel { stdin, stdout, stderr, ended: exit } = channel;
-    tokio::spawn(write(stdin, wanted));
+    let (world, frames) = match world {
+        Some(world) => {
+            let (world, frames) = NearStreams::new(world, host, &outgoing);
+            (Some(world), frames)
+        }
+        None => (None, mpsc::channel(1).1),
+    };
+    tokio::spawn(write(stdin, wanted, frames));
     tokio::spawn(log(stderr, Arc::clone(&queue)));
     let mut near = Near {
         queue: Arc::clone(&queue),
@@ -107,6 +128,7 @@ pub(super) async fn open(
         task: task.clone(),
         packed: BTreeMap::new(),
         yielding: Some(yielding),
+        world,
     };
     near.offer(job.parcel.as_ref());
     tokio::spawn(async move {
@@ -145,6 +167,8 @@ struct Near {
     /// The contents that were packed.
     packed: BTreeMap<ContentId, Arc<[u8]>>,
     yielding: Option<oneshot::Sender<Yield>>,
+    /// The world that the process there uses.
+    world: Option<NearStreams>,
 }
 
 impl Near {
@@ -352,6 +376,15 @@ impl Near {
             ToNear::Cargo { name, resources, carried } if self.is_packing() => self.cargo(name, resources, carried)?,
             // What was not asked for is not kept.
             ToNear::Plan(_) | ToNear::Packed(_) | ToNear::Cargo { .. } => {}
+            ToNear::Stream(frame) => match &self.world {
+                Some(world) => world.take(frame).map_err(RemoteError::Failed)?,
+                None => {}
+            },
+            ToNear::Certify(request) => {
+                if let (Some(world), Some(sender)) = (&self.world, &self.outgoing) {
+                    world.certify(request, sender.clone()).map_err(RemoteError::Failed)?;
+                }
+            }
             ToNear::End(end) => return Ok(Some(self.ended(end))),
         }
         Ok(None)

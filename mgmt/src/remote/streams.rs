@@ -12,6 +12,7 @@ use crate::remote::lines::{Cutter, Found, foreign};
 use crate::remote::message::{ALIVE_EVERY, Part, ToFar, line};
 use crate::remote::queue::Queue;
 use crate::remote::run::Report;
+use crate::remote::tunnel::Frame;
 
 /// How many bytes are read at once.
 pub(super) const READ_BYTES: usize = 1 << 16;
@@ -26,6 +27,7 @@ pub(super) enum Outgoing {
 pub(super) async fn write(
     mut stdin: Box<dyn AsyncWrite + Send + Unpin>,
     mut wanted: mpsc::UnboundedReceiver<Outgoing>,
+    mut frames: mpsc::Receiver<Frame>,
 ) {
     let mut alive = interval(ALIVE_EVERY);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -35,6 +37,7 @@ pub(super) async fn write(
                 Some(next) => next,
                 None => return,
             },
+            Some(frame) = frames.recv() => Outgoing::Message(ToFar::Stream(frame)),
             _ = alive.tick() => Outgoing::Message(ToFar::Alive),
         };
         let written = match next {
@@ -43,6 +46,10 @@ pub(super) async fn write(
                 let mut written = Ok(());
                 for part in Part::all(of, &bytes) {
                     written = put(&mut stdin, &ToFar::Part(part)).await;
+                    // A large content does not keep streams waiting.
+                    while let (Ok(()), Ok(frame)) = (&written, frames.try_recv()) {
+                        written = put(&mut stdin, &ToFar::Stream(frame)).await;
+                    }
                     if written.is_err() {
                         break;
                     }

@@ -13,10 +13,20 @@ mod tests;
 #[cfg(feature = "etcd")]
 mod trust;
 
+#[cfg(feature = "etcd")]
+#[cfg(all(feature = "etcd", feature = "ssh"))]
+pub use crate::sys::ssh::{Forward, HostKey, HostKeyError};
 pub use embedded::Embedded;
 #[cfg(feature = "etcd")]
 pub use etcd::{Etcd, EtcdError};
 #[cfg(feature = "etcd")]
 pub use managed::{Managed, ManagedError, ManagedEtcd, ServerCount};
+#[cfg(all(feature = "etcd", feature = "ssh"))]
+pub use trust::Relay;
 #[cfg(feature = "etcd")]
 pub use trust::{Authority, Invitation, JoinedHost, Membership, NewAuthority, TrustError};
+#[cfg(all(feature = "etcd", feature = "ssh"))]
+pub(crate) use {
+    etcd::{Connection, Way},
+    trust::{Guest, Offer},
+};

@@ -9,3 +9,5 @@ mod hosts;
 mod link;
 mod logins;
 mod places;
+#[cfg(feature = "etcd")]
+mod world;

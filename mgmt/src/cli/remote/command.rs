@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::logs::Screen;
+use crate::cli::remote::cluster::Cluster;
 #[cfg(feature = "yaml")]
 use crate::cli::remote::files::run_files;
 use crate::cli::remote::graphs::Travelling;
@@ -19,7 +20,9 @@ use crate::cli::signals::Ladder;
 use crate::gapi::Gapi;
 use crate::graph::Problem;
 use crate::id::in_json;
-use crate::remote::{Addresses, Base, FarEnd, Fleet, FleetUntil, Hosts as _, HostsBox, HostsError, Job, far_end};
+use crate::remote::{
+    Addresses, Base, BaseFor, FarEnd, Fleet, FleetUntil, Hosts as _, HostsBox, HostsError, Job, far_end,
+};
 use crate::resource::Origin;
 use crate::sys::facts::hostname;
 use crate::sys::task::blocking;
@@ -115,9 +118,10 @@ async fn plan(
 ) -> Result<ExitCode, CommandError> {
     let mut ladder = Ladder::new()?;
     let planned = async {
-        let hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
-        let mut job = job(session);
         let prefix = session.prefix(true)?;
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), true).await?;
+        let hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
+        let mut job = cluster.give(job(session));
         let travels = gapi.travels();
         if travels {
             let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
@@ -192,34 +196,37 @@ async fn run(
         return run_files(session, &options.hosts, &options.ssh, screen, ladder).await;
     }
     let (until, timeout) = until(session, options)?;
-    let mut hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
     let travels = gapi.travels();
     let (sender, graphs) = mpsc::channel(1);
     let (reloads, reloaded) = watch::channel(0);
     let begun = async {
+        let prefix = session.prefix(true)?;
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), false).await?;
+        let mut hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         enough_places(&mut hosts, options.ssh.parallel, until).await?;
-        let mut job = job(session);
+        let mut job = cluster.give(job(session));
         if let Some(timeout) = timeout {
             job = job.converged_timeout(timeout);
         }
         job = job.stays(until != FleetUntil::EachEnds);
-        let prefix = session.prefix(true)?;
         if travels {
             let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
             tokio::spawn(travelling.follow(None, sender, reloaded));
             job = job.with_graph(parcel);
         }
-        Ok::<_, CommandError>(job)
+        Ok::<_, CommandError>((job, hosts, cluster))
     };
-    let job = tokio::select! {
-        job = begun => job?,
+    let (job, hosts, cluster) = tokio::select! {
+        begun = begun => begun?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
     show_warnings(&session.warnings.take(), session.options.log, screen);
     let no_watch = session.options.no_watch || until == FleetUntil::EachEnds && timeout == Some(Duration::ZERO);
     let fleet = Fleet::new(hosts).until(until).parallel(options.ssh.parallel).no_watch(no_watch);
     let fleet = fleet.with_files(!travels).run(job);
-    NearRun { fleet, graphs, reloads }.follow(session, screen.clone(), options.json, ladder).await
+    let code = NearRun { fleet, graphs, reloads }.follow(session, screen.clone(), options.json, ladder).await;
+    cluster.end().await;
+    code
 }
 
 /// Refuses fewer places than hosts for a run in which all hosts must run at once.
@@ -242,15 +249,20 @@ async fn enough_places(hosts: &mut HostsBox, parallel: usize, until: FleetUntil)
 async fn serve(far: FarEnd, session: &Session, gapi: impl Gapi) -> u8 {
     let options = &session.options;
     let mut kept = None;
-    let base = |looks: bool| {
-        let prefix = session.prefix(looks).map_err(|error| error.to_string())?;
-        let builder = session.builder(prefix.path(), gapi).map_err(|error| error.to_string())?;
+    let base = |wanted: BaseFor| {
+        let prefix = session.prefix(wanted.looks).map_err(|error| error.to_string())?;
+        // The world of the command line is that of the near end.
+        let builder = match wanted.has_world {
+            true => session.builder_without_world(prefix.path(), gapi),
+            false => session.builder(prefix.path(), gapi).map_err(|error| error.to_string())?,
+        };
         let path = prefix.path().to_owned();
         // A temporary one lives as long as the run.
         kept = Some(prefix);
         Ok(Base {
             builder,
             prefix: Some(path),
+            noop: options.noop || options.alert_only,
             warnings: session.warnings.clone(),
             converged_timeout: options.converged_timeout.0,
             max_runtime: options.max_runtime,

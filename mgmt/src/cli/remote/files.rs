@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::logs::Screen;
+use crate::cli::remote::cluster::Cluster;
 use crate::cli::remote::command::job;
 use crate::cli::remote::graphs::{Changed, Travelling};
 use crate::cli::remote::options::{HostOptions, SshOptions};
@@ -58,7 +59,12 @@ pub(crate) async fn run_files(
     let reach = ssh.reach(link_options, true).await?;
     let (sender, graphs) = mpsc::channel(1);
     let (reloads, reloaded) = watch::channel(0);
-    let mut base = job(session).stays(until != FleetUntil::EachEnds);
+    let prefix = session.prefix(true)?;
+    let cluster = tokio::select! {
+        cluster = Cluster::begin(session, ssh, prefix.path(), false) => cluster?,
+        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    };
+    let mut base = cluster.give(job(session).stays(until != FleetUntil::EachEnds));
     if let Some(timeout) = timeout {
         base = base.converged_timeout(timeout);
     }
@@ -74,7 +80,9 @@ pub(crate) async fn run_files(
     drop(sender);
     show_warnings(&session.warnings.take(), session.options.log, screen);
     let run = NearRun { fleet: fleet.run(base), graphs, reloads };
-    run.follow(session, screen.clone(), false, ladder).await
+    let code = run.follow(session, screen.clone(), false, ladder).await;
+    cluster.end().await;
+    code
 }
 
 /// The first graph of a file. The next ones are sent.

@@ -1,6 +1,11 @@
 //! The command `remote`: plans or runs the graph on other hosts, and shows all of them at once.
 
 mod bars;
+#[cfg(feature = "etcd")]
+mod cluster;
+#[cfg(not(feature = "etcd"))]
+#[path = "no_cluster.rs"]
+mod cluster;
 mod command;
 #[cfg(feature = "yaml")]
 mod files;

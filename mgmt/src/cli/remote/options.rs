@@ -126,6 +126,9 @@ pub struct SshOptions {
     /// The program to run there, built for those machines; default: this one
     #[arg(long, value_name = "PATH")]
     pub remote_binary: Option<PathBuf>,
+    /// Give the hosts nothing of the cluster that this host belongs to: they exchange nothing through this program
+    #[arg(long)]
+    pub no_world: bool,
     /// An option of Go mgmt, accepted without effect.
     #[arg(long, value_name = "N", default_value = "0", hide = true, value_parser = clap::value_parser!(u32).range(0..i64::from(DEPTH_MAX)))]
     #[doc(hidden)]

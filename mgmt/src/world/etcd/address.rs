@@ -45,6 +45,19 @@ pub(in crate::world) fn check(url: &str) -> Result<bool, EtcdError> {
     }
 }
 
+/// The host and the port of `https://HOST:PORT` or `http://HOST:PORT`. An IPv6 address is without brackets.
+pub(in crate::world) fn host_and_port(url: &str) -> Option<(String, u16)> {
+    let (_, rest) = url.split_once("://")?;
+    let (host, port) = rest.trim_end_matches('/').rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Some((host.to_owned(), port.parse().ok()?))
+}
+
+/// The same of `https://HOST:PORT` alone.
+pub(in crate::world) fn https_host_and_port(url: &str) -> Option<(String, u16)> {
+    host_and_port(url).filter(|_| url.starts_with("https://"))
+}
+
 /// Whether an address leads to this host, whatever a name server answers.
 pub(in crate::world) fn is_here(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -77,5 +90,15 @@ mod tests {
         {
             assert_eq!(check(url), Err(EtcdError::NoUrl(url.to_owned())), "{url}");
         }
+    }
+
+    #[test]
+    fn addresses_have_a_host_and_a_port() {
+        let parts = |url: &str| https_host_and_port(url);
+        assert_eq!(parts("https://10.0.0.1:2378"), Some(("10.0.0.1".to_owned(), 2378)));
+        assert_eq!(parts("https://[::1]:1/"), Some(("::1".to_owned(), 1)));
+        assert_eq!(parts("http://10.0.0.1:1"), None);
+        assert_eq!(parts("https://10.0.0.1"), None);
+        assert_eq!(host_and_port("http://127.0.0.1:1"), Some(("127.0.0.1".to_owned(), 1)));
     }
 }

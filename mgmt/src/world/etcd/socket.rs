@@ -1,19 +1,6 @@
-//! An etcd on a unix socket of this host: its address, and connections to it.
+//! An etcd on a unix socket of this host: its address.
 
-use std::future::Future;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use etcd_client::{Channel, Client, ConnectOptions, Error};
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-use tonic::codegen::Service;
-use tonic::codegen::http::Uri;
-use tonic::transport::Endpoint;
-
-use crate::sys::local;
+use std::path::Path;
 
 /// What the address of a socket begins with.
 pub(in crate::world) const UNIX: &str = "unix:";
@@ -24,37 +11,6 @@ pub(super) fn socket(url: &str) -> Option<(&Path, &str)> {
     let (dir, name) = path.rsplit_once('/')?;
     let is_name = !matches!(name, "" | "." | "..");
     is_name.then_some((Path::new(if dir.is_empty() { "/" } else { dir }), name))
-}
-
-/// Opens the socket for each connection that the client makes.
-struct Connector {
-    dir: PathBuf,
-    name: String,
-}
-
-impl Service<Uri> for Connector {
-    type Response = TokioIo<UnixStream>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<TokioIo<UnixStream>>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let (dir, name) = (self.dir.clone(), self.name.clone());
-        Box::pin(async move { local::connect(&dir, &name).await.map(TokioIo::new) })
-    }
-}
-
-/// A client of the etcd at this socket. It connects when it is first used. `endpoint`: times of the connection.
-pub(super) async fn reach(
-    (dir, name): (&Path, &str),
-    endpoint: Endpoint,
-    options: ConnectOptions,
-) -> Result<Client, Error> {
-    let connector = Connector { dir: dir.to_owned(), name: name.to_owned() };
-    Client::from_channel(Channel::Tonic(endpoint.connect_with_connector_lazy(connector)), Some(options)).await
 }
 
 #[cfg(test)]

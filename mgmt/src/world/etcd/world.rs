@@ -14,7 +14,8 @@ use crate::sys::rng;
 use crate::world::etcd::address::{EtcdError, check};
 use crate::world::etcd::line::Line;
 use crate::world::etcd::member::{ANSWER_MAX, ANY_KEY, EtcdMember, words};
-use crate::world::etcd::socket::{reach, socket};
+use crate::world::etcd::socket::socket;
+use crate::world::etcd::way::{Direct, Way, reach};
 
 /// How long a server may take until it answers for the first time: it may be far away.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
@@ -55,6 +56,8 @@ pub struct Etcd {
     line: Line,
     /// Its host may read only some keys.
     is_limited: bool,
+    /// How its servers are reached; `None`: directly.
+    way: Option<Arc<dyn Way>>,
 }
 
 /// The connection to one of the servers.
@@ -88,6 +91,7 @@ impl Etcd {
             reports_progress: Arc::default(),
             line: Line::default(),
             is_limited: false,
+            way: None,
         }
     }
 
@@ -102,7 +106,28 @@ impl Etcd {
     /// The same certificates at other addresses.
     #[must_use]
     pub fn at(&self, addresses: impl IntoIterator<Item = impl Into<String>>) -> Etcd {
-        Etcd { tls: Arc::clone(&self.tls), is_limited: self.is_limited, ..Etcd::new(addresses) }
+        let (tls, way) = (Arc::clone(&self.tls), self.way.clone());
+        Etcd { tls, way, is_limited: self.is_limited, ..Etcd::new(addresses) }
+    }
+
+    /// The same world, whose servers are reached through a host that can: their addresses are those that it knows them
+    /// by. What is sent is encrypted for the server (`https://`), or the server is on that host (`http://127.0.0.1`).
+    #[cfg(feature = "ssh")]
+    #[must_use]
+    pub fn over_ssh(self, forward: crate::sys::ssh::Forward) -> Etcd {
+        self.through(Arc::new(forward))
+    }
+
+    /// How its servers are reached.
+    pub(in crate::world) fn way(&self) -> Arc<dyn Way> {
+        self.way.clone().unwrap_or_else(|| Arc::new(Direct))
+    }
+
+    /// The same world, whose servers are reached by this way.
+    #[must_use]
+    pub(crate) fn through(mut self, way: Arc<dyn Way>) -> Etcd {
+        self.way = Some(way);
+        self
     }
 
     /// The same world, of a host that may read only some keys.
@@ -118,7 +143,7 @@ impl Etcd {
 
     /// The same servers for a host with other certificates: its connection is one of its own.
     pub(in crate::world) fn of(&self, [authority, certificate, key]: [Vec<u8>; 3]) -> Etcd {
-        Etcd::new(self.addresses()).tls(authority, certificate, key)
+        Etcd { way: self.way.clone(), ..Etcd::new(self.addresses()).tls(authority, certificate, key) }
     }
 
     /// Clones have these certificates too from now on. The present connection is given up; watches keep theirs.
@@ -154,6 +179,7 @@ impl Etcd {
             return Some(EtcdError::NoAddress);
         }
         addresses.iter().find_map(|address| match check(address) {
+            Ok(_) if self.way.is_some() && socket(address).is_some() => Some(EtcdError::NoUrl(address.clone())),
             Ok(true) if self.options().is_none() => Some(EtcdError::NoCertificates(address.clone())),
             checked => checked.err(),
         })
@@ -226,16 +252,27 @@ impl Etcd {
         let options = ConnectOptions::new().with_keep_alive(KEEP_ALIVE, KEEP_ALIVE).with_keep_alive_while_idle(true);
         // A server that has lost the others reports it, and does not just fall silent.
         let options = options.with_connect_timeout(CONNECT_MAX).with_require_leader(true);
-        if let Some(socket) = socket(address) {
-            let endpoint = Endpoint::from_static("http://localhost").connect_timeout(CONNECT_MAX);
+        if self.way.is_some() || socket(address).is_some() {
+            let way = self.way();
+            let endpoint = self.endpoint(address).map_err(|error| error.to_string())?;
+            let endpoint = endpoint.connect_timeout(CONNECT_MAX);
             let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE);
-            return reach(socket, endpoint.keep_alive_while_idle(true), options).await.map_err(|error| words(&error));
+            let endpoint = endpoint.keep_alive_while_idle(true);
+            return reach(way, address, endpoint, options).await.map_err(|error| words(&error));
         }
         let options = match self.options() {
             Some(tls) => options.with_tls(tls),
             None => options,
         };
         Client::connect([address], Some(options)).await.map_err(|error| words(&error))
+    }
+
+    /// The server at this address, for a connection that is made by a way.
+    fn endpoint(&self, address: &str) -> Result<Endpoint, tonic::transport::Error> {
+        match self.options() {
+            Some(tls) if socket(address).is_none() => Endpoint::from_shared(address.to_owned())?.tls_config(tls),
+            _ => Ok(Endpoint::from_static("http://localhost")),
+        }
     }
 
     pub(super) fn line(&self) -> &Line {
@@ -253,7 +290,7 @@ impl Etcd {
     }
 
     /// Its servers are at these addresses from now on. A connection to another one is given up.
-    pub(in crate::world) async fn follow(&self, addresses: Vec<String>) {
+    pub(crate) async fn follow(&self, addresses: Vec<String>) {
         if self.addresses() == addresses {
             return;
         }

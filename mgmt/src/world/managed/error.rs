@@ -82,6 +82,11 @@ pub enum ManagedError {
     /// Another program runs the server of this directory.
     #[error("{} is in use by another program", .0.display())]
     InUse(PathBuf),
+    /// A host that reaches the others through ssh would run a server.
+    #[error(
+        "a host that reaches the servers through ssh (`--ssh-url`) can't run one, since others would not reach it: leave out one of both"
+    )]
+    ServesOverSsh,
     /// This host can't be let in, or let others in.
     #[error(transparent)]
     Trust(#[from] TrustError),

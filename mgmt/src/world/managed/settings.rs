@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::resource::{Member, World};
 use crate::sys::ours;
 use crate::world::elastic::{IDEAL_SIZE, MISSING_MAX};
-use crate::world::etcd::{Etcd, plain};
+use crate::world::etcd::{Direct, Etcd, Way, plain};
 use crate::world::managed::error::ManagedError;
 use crate::world::managed::kept::Directory;
 use crate::world::managed::program;
@@ -64,6 +64,9 @@ pub struct Managed {
     pub(super) start_max: Duration,
     pub(super) space: Option<u64>,
     pub(super) missing_max: Duration,
+    /// How servers and the join service are reached.
+    pub(super) way: Arc<dyn Way>,
+    is_over_ssh: bool,
 }
 
 fn texts(urls: impl IntoIterator<Item = impl Into<String>>) -> Vec<String> {
@@ -90,6 +93,8 @@ impl Managed {
             start_max: START_MAX,
             space: None,
             missing_max: MISSING_MAX,
+            way: Arc::new(Direct),
+            is_over_ssh: false,
         }
     }
 
@@ -183,6 +188,15 @@ impl Managed {
         self
     }
 
+    /// The servers, and the join service, are reached through a host that can: see [`Etcd::over_ssh`]. A host that runs
+    /// a server itself needs no such way, and others would not reach it. Default: directly.
+    #[cfg(feature = "ssh")]
+    pub fn over_ssh(mut self, forward: crate::sys::ssh::Forward) -> Managed {
+        self.way = Arc::new(forward);
+        self.is_over_ssh = true;
+        self
+    }
+
     /// Only looks at the cluster: lets no host in, and grants nothing. Default: no.
     pub fn noop(mut self, is_noop: bool) -> Managed {
         self.is_noop = is_noop;
@@ -228,6 +242,9 @@ impl Managed {
     /// # Errors
     /// The addresses, the directory or the program can't be used, or the first server does not come up.
     pub async fn start(mut self) -> Result<ManagedEtcd, ManagedError> {
+        if self.is_over_ssh && (self.serves() || self.is_local) {
+            return Err(ManagedError::ServesOverSsh);
+        }
         if self.is_local {
             self.check_local()?;
             self.wanted = Wanted::local();
@@ -259,6 +276,9 @@ impl Managed {
             addresses.extend(own.advertise_client.clone());
         }
         let mut world = Etcd::new(addresses);
+        if self.is_over_ssh {
+            world = world.through(Arc::clone(&self.way));
+        }
         if let Some(files) = &self.tls {
             let [authority, certificate, key] = files.each_ref().map(|file| read(file));
             world = world.tls(authority?, certificate?, key?);

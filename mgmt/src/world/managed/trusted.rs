@@ -1,6 +1,7 @@
 //! How this host is let in, and lets others in: its identity, and the work that goes with it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
@@ -64,7 +65,7 @@ impl Trusted {
             }
             (_, Some(identity), _) => identity,
             (Some(authority), None, _) => Identity::own(prefix, authority, host, &names)?,
-            (None, None, Some(token)) => join(prefix, token, host, &names).await?,
+            (None, None, Some(token)) => join(prefix, token, host, &names, &*settings.way).await?,
             (None, None, None) => return Ok(None),
         };
         if identity.host() != host {
@@ -77,7 +78,8 @@ impl Trusted {
         // One that runs no server now keeps the names that it had.
         let names = if settings.serves() { names } else { identity.names().to_vec() };
         let has_authority = authority.is_some();
-        let stay = Stay { prefix: prefix.clone(), identity, names, has_authority, clients: vec![], roots: vec![] };
+        let (prefix, way) = (prefix.clone(), Arc::clone(&settings.way));
+        let stay = Stay { prefix, identity, names, has_authority, clients: vec![], roots: vec![], way };
         let (stay, renewed) = stay.renew_if_due().await;
         if let Err(error) = renewed {
             tracing::warn!(target: "mgmt", "the certificates of this host can't be renewed now: {error}");
@@ -126,7 +128,8 @@ impl Trusted {
         }
         let (clients, roots) = (vec![world], if serves { vec![servers] } else { Vec::new() });
         let (prefix, identity, names) = (self.prefix, self.identity, self.names);
-        work.spawn(Stay { prefix, identity, names, has_authority, clients, roots }.keep());
+        let way = Arc::clone(&settings.way);
+        work.spawn(Stay { prefix, identity, names, has_authority, clients, roots, way }.keep());
         Ok(work)
     }
 }

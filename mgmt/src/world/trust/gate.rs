@@ -18,13 +18,13 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::id::in_one_line;
-use crate::world::etcd::{Etcd, EtcdError, check};
+use crate::world::etcd::{Etcd, EtcdError, check, https_host_and_port};
 use crate::world::trust::access::user;
 use crate::world::trust::authority::{Authority, For};
 use crate::world::trust::error::TrustError;
 use crate::world::trust::identity::issue;
 use crate::world::trust::issued::Unusable;
-use crate::world::trust::join::{certificates, host_and_port};
+use crate::world::trust::join::certificates;
 use crate::world::trust::protocol::{Answer, Checked, Request, receive, send};
 use crate::world::trust::users::{Allowed, admit, allowed, conflict};
 
@@ -71,7 +71,7 @@ impl Gate {
         if !check(url)? {
             return Err(EtcdError::Plain(url.to_owned()).into());
         }
-        let (host, port) = host_and_port(url).ok_or_else(|| EtcdError::NoUrl(url.to_owned()))?;
+        let (host, port) = https_host_and_port(url).ok_or_else(|| EtcdError::NoUrl(url.to_owned()))?;
         if host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) {
             let why = "no host can reach this: give the address of an interface with `--join-url`";
             return Err(TrustError::Service { url: url.to_owned(), why: why.to_owned() });

@@ -11,11 +11,11 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
 use tokio::time::sleep;
 use tokio_rustls::TlsConnector;
 
 use crate::resource::{Attempts, Why};
+use crate::world::etcd::{Way, https_host_and_port};
 use crate::world::trust::error::TrustError;
 use crate::world::trust::identity::{Identity, dir, key, request};
 use crate::world::trust::protocol::{Answer, Certificates, Request, Secret, VERSION, is_host, receive, send};
@@ -31,6 +31,7 @@ pub(in crate::world) async fn join(
     token: &JoinToken,
     host: &str,
     names: &[String],
+    way: &dyn Way,
 ) -> Result<Identity, TrustError> {
     if !is_host(host) {
         return Err(TrustError::NoName(host.to_owned()));
@@ -47,7 +48,7 @@ pub(in crate::world) async fn join(
     };
     let mut attempts = Attempts::new("asking the join service for certificates");
     let certificates = loop {
-        match ask(&token.url, &token.authority, &asked).await {
+        match ask(way, &token.url, &token.authority, &asked).await {
             Err(error @ TrustError::Service { .. }) => sleep(attempts.failed(Why::Own(error.to_string()))).await,
             answer => break answer?,
         }
@@ -57,7 +58,7 @@ pub(in crate::world) async fn join(
 }
 
 /// Asks for new certificates of a host that has joined.
-pub(super) async fn renew(identity: &Identity, names: &[String]) -> Result<Certificates, TrustError> {
+pub(super) async fn renew(identity: &Identity, names: &[String], way: &dyn Way) -> Result<Certificates, TrustError> {
     let asked = Request {
         version: VERSION,
         host: identity.host().to_owned(),
@@ -65,15 +66,15 @@ pub(super) async fn renew(identity: &Identity, names: &[String]) -> Result<Certi
         token: None,
         names: names.to_vec(),
     };
-    ask(identity.url(), identity.authority(), &asked).await
+    ask(way, identity.url(), identity.authority(), &asked).await
 }
 
 /// `authority` is the digest of the certificate of the authority.
-async fn ask(url: &str, authority: &str, asked: &Request) -> Result<Certificates, TrustError> {
+async fn ask(way: &dyn Way, url: &str, authority: &str, asked: &Request) -> Result<Certificates, TrustError> {
     let failed = |why: String| TrustError::Service { url: url.to_owned(), why };
     let stranger = |why: String| TrustError::Stranger { url: url.to_owned(), why };
-    let (host, port) = host_and_port(url).ok_or_else(|| stranger("this is no address".to_owned()))?;
-    let name = ServerName::try_from(host.clone()).map_err(|error| stranger(error.to_string()))?;
+    let (host, _) = https_host_and_port(url).ok_or_else(|| stranger("this is no address".to_owned()))?;
+    let name = ServerName::try_from(host).map_err(|error| stranger(error.to_string()))?;
     let verifier = Pinned { digest: authority.to_owned(), provider: Arc::new(ring::default_provider()) };
     let config = ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
         .with_safe_default_protocol_versions()
@@ -82,7 +83,7 @@ async fn ask(url: &str, authority: &str, asked: &Request) -> Result<Certificates
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     let conversation = async {
-        let stream = TcpStream::connect((host.as_str(), port)).await?;
+        let stream = way.connect(url).await?;
         let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         send(&mut stream, asked).await?;
         receive::<Answer>(&mut stream).await
@@ -97,13 +98,6 @@ async fn ask(url: &str, authority: &str, asked: &Request) -> Result<Certificates
         Ok(Err(error)) => Err(failed(error.to_string())),
         Err(_) => Err(failed(format!("no answer within {ANSWER_MAX:?}"))),
     }
-}
-
-/// The parts of `https://HOST:PORT`. An IPv6 address is without brackets.
-pub(super) fn host_and_port(url: &str) -> Option<(String, u16)> {
-    let (host, port) = url.strip_prefix("https://")?.trim_end_matches('/').rsplit_once(':')?;
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Some((host.to_owned(), port.parse().ok()?))
 }
 
 /// Accepts what an authority has signed that is known by its digest. The certificate of the authority is the last one
@@ -166,18 +160,4 @@ impl ServerCertVerifier for Pinned {
 pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     all.map_err(|error| TrustError::Certificate(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_have_a_host_and_a_port() {
-        let parts = |url: &str| host_and_port(url);
-        assert_eq!(parts("https://10.0.0.1:2378"), Some(("10.0.0.1".to_owned(), 2378)));
-        assert_eq!(parts("https://[::1]:1/"), Some(("::1".to_owned(), 1)));
-        assert_eq!(parts("http://10.0.0.1:1"), None);
-        assert_eq!(parts("https://10.0.0.1"), None);
-    }
 }

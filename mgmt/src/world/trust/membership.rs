@@ -48,7 +48,8 @@ impl Etcd {
     }
 }
 
-fn servers(prefix: &Path, identity: &Identity) -> Etcd {
+/// The servers that this host knows, without certificates.
+pub(super) fn servers(prefix: &Path, identity: &Identity) -> Etcd {
     let mut addresses = known_servers(&prefix.join(ETCD_DIR));
     addresses.extend(identity.endpoints().iter().cloned());
     let mut known: Vec<String> = Vec::new();

@@ -11,6 +11,8 @@ mod join;
 mod keeper;
 mod membership;
 mod protocol;
+#[cfg(feature = "ssh")]
+mod relay;
 mod serving;
 mod stay;
 mod token;
@@ -25,6 +27,10 @@ pub use issued::Invitation;
 pub(in crate::world) use join::join;
 pub(in crate::world) use keeper::keep_grants;
 pub use membership::{JoinedHost, Membership};
+#[cfg(feature = "ssh")]
+pub use relay::Relay;
+#[cfg(feature = "ssh")]
+pub(crate) use relay::{Guest, Offer};
 pub(in crate::world) use stay::Stay;
 pub(in crate::world) use token::JoinToken;
 pub(in crate::world) use users::begin;

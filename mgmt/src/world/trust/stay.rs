@@ -1,12 +1,13 @@
 //! Renews the certificates of this host in time.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use crate::sys::rng;
-use crate::world::etcd::Etcd;
+use crate::world::etcd::{Etcd, Way};
 use crate::world::trust::authority::Authority;
 use crate::world::trust::error::TrustError;
 use crate::world::trust::identity::Identity;
@@ -31,6 +32,8 @@ pub(in crate::world) struct Stay {
     /// Worlds with the certificate of this host, and with that of all rights.
     pub(in crate::world) clients: Vec<Etcd>,
     pub(in crate::world) roots: Vec<Etcd>,
+    /// How the join service is reached.
+    pub(in crate::world) way: Arc<dyn Way>,
 }
 
 impl Stay {
@@ -47,7 +50,7 @@ impl Stay {
         self.identity = match Authority::open(&self.prefix)?.filter(|_| self.has_authority) {
             Some(authority) => Identity::own(&self.prefix, &authority, self.identity.host(), &self.names)?,
             None => {
-                let certificates = renew(&self.identity, &self.names).await?;
+                let certificates = renew(&self.identity, &self.names, &*self.way).await?;
                 self.identity.renewed(&certificates, &self.names)?
             }
         };
