@@ -97,6 +97,14 @@ pub enum RemoteError {
         /// The last lines that it has printed.
         printed: Vec<String>,
     },
+    /// The connection was lost before the run was confirmed, so the machine puts back what it has changed.
+    #[error("{lost}; the run was not confirmed ({why}): that machine puts back what it has changed")]
+    Unconfirmed {
+        /// How the connection was lost.
+        lost: String,
+        /// Why it could not be confirmed.
+        why: String,
+    },
     /// The run has ended already.
     #[error("the run there has ended")]
     Ended,

@@ -1,6 +1,7 @@
 //! The far end: the executable on another machine, as it was started by the near end. It plans or runs a graph and
 //! reports all of it to the near end. It ends when the near end does.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,14 +13,17 @@ use crate::gapi::{Fixed, Gapi, Packed, TravelTerms, Warnings, builtin_kinds, cha
 use crate::graph::{ContentRef, GraphConfig, Kinds, Problems};
 use crate::remote::error::Note;
 use crate::remote::far_graphs::FarGraphs;
+use crate::remote::far_guard;
 use crate::remote::far_link::{Closed, Inbound, Inbox, Outbox};
 use crate::remote::far_run::FarRun;
+use crate::remote::far_trial::{FarTrial, confirmed};
 use crate::remote::far_world::enter;
 use crate::remote::job::PRIVATE;
 use crate::remote::message::{
     Begin, End, Hello, HowEnded, JobSettings, MARK, Part, SILENCE_MAX, Task, ToFar, ToNear, VERSION, plan_parts,
 };
 use crate::remote::receiving::Receiving;
+use crate::runtime::trial::Trial;
 use crate::runtime::{Builder, Engine, EngineError};
 use crate::sys::process::FAR_END_VARIABLE;
 use crate::sys::task::blocking;
@@ -103,6 +107,17 @@ impl FarEnd {
 
     /// The same for a program with a graph of its own. `base`: what it starts from.
     pub(crate) async fn serve_with<G: Gapi>(self, base: impl FnOnce(BaseFor) -> Result<Base<G>, String>) -> u8 {
+        if let Some(guard) = far_guard::guard_of(OsStr::new(&self.nonce)) {
+            let builder =
+                || Ok(base(BaseFor { looks: false, has_world: false })?.builder.kinds(self.kinds.iter().copied()));
+            return match guard.watch(builder).await {
+                Ok(()) => 0,
+                Err(error) => {
+                    tracing::error!(target: "mgmt", "what a run has changed that was not confirmed is not put back: {error}");
+                    FAILED
+                }
+            };
+        }
         let conversation = match stdio::take() {
             Ok(conversation) => conversation,
             Err(error) => {
@@ -155,7 +170,7 @@ impl FarEnd {
         out: &Outbox,
     ) -> Result<End, Failed> {
         let looks = begin.task != Task::Run;
-        let stays = begin.settings.stays;
+        let (stays, trial) = (begin.settings.stays, begin.settings.trial.clone());
         let trail = begin.settings.trail.clone();
         // Packing runs nothing, on the machine where the way begins.
         if let Some(why) = trail.refusal().filter(|_| !matches!(begin.task, Task::Pack { .. })) {
@@ -165,6 +180,10 @@ impl FarEnd {
         let base = base(BaseFor { looks, has_world: begin.world.is_some() }).map_err(Failed::Other)?;
         let base = base.with(begin.settings);
         let Base { mut builder, prefix, noop, warnings, converged_timeout, max_runtime } = base;
+        if let Task::Confirm { id } = begin.task {
+            let prefix = prefix.ok_or_else(no_prefix)?;
+            return unless_stopped(confirmed(&prefix, id), inbox).await?;
+        }
         if let Task::Pack { on_hosts } = begin.task {
             return pack(builder, &warnings, on_hosts, inbox, out).await;
         }
@@ -175,7 +194,7 @@ impl FarEnd {
             None => None,
         };
         let world = match begin.world {
-            Some(offer) => enter(offer, (prefix, host), looks || noop, inbox, out).await?,
+            Some(offer) => enter(offer, (prefix.clone(), host), looks || noop, inbox, out).await?,
             None => None,
         };
         if let Some(world) = &world {
@@ -189,7 +208,7 @@ impl FarEnd {
             // The receiver is here, and has room for one.
             let _ = sender.send(config).await;
         }
-        let builder = builder.map_gapi(|own| match is_sent {
+        let mut builder = builder.map_gapi(|own| match is_sent {
             true => FarGraphs::sent(sent, accepted, trail),
             false => FarGraphs::own(own, placed, kinds, accepted, trail),
         });
@@ -199,14 +218,35 @@ impl FarEnd {
         let sender = is_sent.then_some(sender);
         let run = FarRun::new(out.clone(), warnings, converged_timeout, receiving, sender, acceptance);
         let run = run.stays(stays);
+        let run = match trial.filter(|_| !noop) {
+            Some(trial) => {
+                let prefix = prefix.ok_or_else(no_prefix)?;
+                if let Some(lack) = far_guard::begin(&prefix, !trial.is_here).await.map_err(Failed::Other)? {
+                    out.send(&ToNear::Warning(Note::new(lack))).await.map_err(gone)?;
+                }
+                builder = builder.trial(Trial::new(trial.id).partial(trial.is_partial));
+                run.tried(FarTrial::new(&prefix, trial.within.0))
+            }
+            None => run,
+        };
         run.execute(builder, inbox, max_runtime).await
     }
 }
 
 impl<G: Gapi> Base<G> {
     fn with(mut self, settings: JobSettings) -> Base<G> {
-        let JobSettings { hostname, prefix, noop, alert_only, no_watch, converged_timeout, max_runtime, stays: _, trail } =
-            settings;
+        let JobSettings {
+            hostname,
+            prefix,
+            noop,
+            alert_only,
+            no_watch,
+            converged_timeout,
+            max_runtime,
+            stays: _,
+            trial: _,
+            trail,
+        } = settings;
         self.builder = self.builder.provide_own(trail);
         if let Some(hostname) = hostname {
             self.builder = self.builder.hostname(hostname);
@@ -230,6 +270,11 @@ impl<G: Gapi> Base<G> {
         self.max_runtime = max_runtime.map_or(self.max_runtime, |time| time.0);
         self
     }
+}
+
+fn no_prefix() -> Failed {
+    let why = "a run that must be confirmed needs a working directory there that lasts: give one with `--prefix`";
+    Failed::Other(why.to_owned())
 }
 
 /// The first message, if it is one that this version can follow.

@@ -13,13 +13,14 @@ use crate::gapi::{Gapi, GraphSender, Warnings};
 use crate::remote::error::Note;
 use crate::remote::far::Failed;
 use crate::remote::far_link::{Inbound, Inbox, Outbox};
+use crate::remote::far_trial::FarTrial;
 use crate::remote::lines::LINE_BYTES_MAX;
 use crate::remote::message::{End, HowEnded, Sent, ToFar, ToNear, line};
 use crate::remote::receiving::{Receiving, Step};
 use crate::runtime::{Builder, Engine, Event, EventKind, Events, Status};
 
 /// The exit codes of a run, as of one on this machine.
-const FAILED: u8 = 1;
+pub(super) const FAILED: u8 = 1;
 const PENDING: u8 = 2;
 /// How many bytes of events are sent at once.
 const BATCH_BYTES: usize = 1 << 16;
@@ -29,11 +30,11 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// second time the process exits.
 const GONE_GRACE: Duration = Duration::from_secs(3);
 /// The same when the maximum runtime is over, while the near end is there.
-const OVER_GRACE: Duration = Duration::from_secs(10);
+pub(super) const OVER_GRACE: Duration = Duration::from_secs(10);
 
 /// How far a run has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+pub(super) enum Stage {
     Runs,
     Drains,
     Cancels,
@@ -42,11 +43,11 @@ enum Stage {
 
 /// A run at the far end.
 pub(super) struct FarRun {
-    out: Outbox,
+    pub(super) out: Outbox,
     warnings: Warnings,
-    converged_timeout: Option<Duration>,
+    pub(super) converged_timeout: Option<Duration>,
     /// The converged timeout does not end the run.
-    stays: bool,
+    pub(super) stays: bool,
     receiving: Receiving,
     /// `None`: the executable makes its graphs by itself.
     sender: Option<GraphSender>,
@@ -59,16 +60,20 @@ pub(super) struct FarRun {
     /// The reason for which the last graph was refused.
     rejected: Option<String>,
     is_moving: bool,
-    stage: Stage,
+    pub(super) stage: Stage,
     /// When the next stage begins by itself.
-    hurry: Option<(Instant, Duration)>,
-    end: Option<End>,
+    pub(super) hurry: Option<(Instant, Duration)>,
+    pub(super) end: Option<End>,
     /// Whether the near end is gone.
-    is_gone: bool,
+    pub(super) is_gone: bool,
+    /// The run is not confirmed yet.
+    pub(super) trial: Option<FarTrial>,
+    /// What it has changed is being put back.
+    pub(super) puts_back: bool,
 }
 
 /// The signals that end a process.
-struct Signals([Signal; 3]);
+pub(super) struct Signals([Signal; 3]);
 
 impl Signals {
     fn new() -> std::io::Result<Signals> {
@@ -114,6 +119,8 @@ impl FarRun {
             hurry: None,
             end: None,
             is_gone: false,
+            trial: None,
+            puts_back: false,
         }
     }
 
@@ -134,6 +141,7 @@ impl FarRun {
             builder = builder.converged_timeout(timeout).watch_late(timeout.is_zero());
         }
         let mut events = builder.events();
+        let afterwards = self.trial.is_some().then(|| builder.afterwards());
         let mut starting = std::pin::pin!(builder.start());
         let engine = loop {
             tokio::select! {
@@ -152,6 +160,9 @@ impl FarRun {
             Ok(engine) => engine,
             Err(error) => {
                 let _ = self.out.send_line(std::mem::take(&mut self.pending)).await;
+                if let Some(afterwards) = afterwards {
+                    self.put_back(afterwards, inbox, &mut signals).await;
+                }
                 return Err(error.into());
             }
         };
@@ -162,17 +173,23 @@ impl FarRun {
                 self.event(&event);
             }
         }
-        if !self.is_gone {
-            let _ = self.out.send_line(std::mem::take(&mut self.pending)).await;
-        }
-        match (self.end, engine.exit_code()) {
+        let end = match (self.end.take(), engine.exit_code()) {
             (Some(end), _) => Ok(end),
             (None, Some(code)) => Ok(End { code, error: None, how: HowEnded::Exit }),
             (None, None) => match engine.ended().await {
                 Ok(()) => Ok(End { code: FAILED, error: None, how: HowEnded::StoppedThere }),
                 Err(error) => Err(error.into()),
             },
+        };
+        // The process that watches over this one puts it back if this one exits at once.
+        if let Some(afterwards) = afterwards.filter(|_| self.stage < Stage::Abandons) {
+            let _ = engine.ended().await;
+            self.put_back(afterwards, inbox, &mut signals).await;
         }
+        if !self.is_gone {
+            let _ = self.out.send_line(std::mem::take(&mut self.pending)).await;
+        }
+        end
     }
 
     /// What comes while the engine starts.
@@ -187,7 +204,7 @@ impl FarRun {
         }
     }
 
-    async fn follow(
+    pub(super) async fn follow(
         &mut self,
         engine: &Engine,
         events: &mut Events,
@@ -235,6 +252,9 @@ impl FarRun {
                     }
                 }
                 () = signals.next() => self.stop(engine, self.next_stage(), HowEnded::StoppedThere, 0),
+                () = until(self.trial.as_ref().and_then(FarTrial::next_look)), if self.stage == Stage::Runs => {
+                    self.look_at_trial(engine).await;
+                }
                 () = until(over), if self.stage == Stage::Runs => {
                     let code = alerts(engine).await;
                     self.stop(engine, Stage::Drains, HowEnded::MaxRuntime, code);
@@ -258,7 +278,7 @@ impl FarRun {
     }
 
     /// The first call decides how the run has ended.
-    fn stop(&mut self, engine: &Engine, stage: Stage, how: HowEnded, code: u8) {
+    pub(super) fn stop(&mut self, engine: &Engine, stage: Stage, how: HowEnded, code: u8) {
         if stage <= self.stage {
             return;
         }
@@ -271,14 +291,23 @@ impl FarRun {
         self.end.get_or_insert(End { code, error: None, how });
     }
 
-    fn gone(&mut self, engine: &Engine) {
+    pub(super) fn gone(&mut self, engine: &Engine) {
         self.is_gone = true;
+        // It may come back by another connection; and what was begun to be put back is ended.
+        if let Some(trial) = self.trial.as_mut().filter(|_| self.stage == Stage::Runs) {
+            return trial.gone();
+        }
+        if self.puts_back {
+            return;
+        }
         self.stop(engine, Stage::Drains, HowEnded::StoppedThere, FAILED);
         self.hurry = Some((Instant::now() + GONE_GRACE, GONE_GRACE));
     }
 
     async fn message(&mut self, engine: &Engine, message: ToFar) {
         match message {
+            ToFar::Stop(1 | 2) if self.puts_back => {}
+            ToFar::Confirmed => self.confirmed(engine).await,
             ToFar::Stop(1) => self.stop(engine, Stage::Drains, HowEnded::Stopped, 0),
             ToFar::Stop(2) => self.stop(engine, Stage::Cancels, HowEnded::Stopped, 0),
             ToFar::Stop(_) => self.stop(engine, Stage::Abandons, HowEnded::Stopped, 0),
@@ -349,9 +378,11 @@ impl FarRun {
         }
     }
 
-    fn event(&mut self, event: &Event) {
+    pub(super) fn event(&mut self, event: &Event) {
         self.is_moving = true;
-        if self.is_gone {
+        // That all is put back is no convergence of the graph.
+        let is_own = matches!(event.kind, EventKind::Converged | EventKind::Unconverged) && self.puts_back;
+        if self.is_gone || is_own {
             return;
         }
         match line(&ToNear::Event(event.clone())) {
@@ -375,18 +406,21 @@ impl FarRun {
     }
 
     /// Adds a message to those that wait for room.
-    fn say(&mut self, message: &impl Serialize) {
+    pub(super) fn say(&mut self, message: &impl Serialize) {
         if let (false, Ok(line)) = (self.is_gone, line(message)) {
             self.pending.extend_from_slice(&line);
         }
     }
 
     /// Whether the event ends the run.
-    async fn react(&mut self, engine: &Engine, event: &EventKind) {
+    pub(super) async fn react(&mut self, engine: &Engine, event: &EventKind) {
         match event {
             EventKind::Exit { code, .. } => return self.stop(engine, Stage::Drains, HowEnded::Exit, *code),
             EventKind::Rejected { problems } => self.rejected = Some(problems.clone()),
             _ => {}
+        }
+        if let (EventKind::Converged, Some(trial)) = (event, &mut self.trial) {
+            return trial.converged();
         }
         if self.converged_timeout.is_none() || self.stays || self.stage > Stage::Runs {
             return;

@@ -12,6 +12,7 @@ use crate::remote::run::{Report, Run};
 use crate::remote::session::{self, Yield};
 use crate::remote::ssh::Ssh;
 use crate::remote::transport::{Local, Transport};
+use crate::remote::trial;
 use crate::sys::ssh::{Endpoint, EndpointError};
 
 /// A machine on which graphs are planned and run. Clones are the same machine.
@@ -102,7 +103,28 @@ impl Host {
     /// # Errors
     /// The machine can't be reached, or the executable can't be started there.
     pub async fn run(&self, job: &Job) -> Result<Run, RemoteError> {
+        trial::tried(self, job).await
+    }
+
+    pub(super) async fn start(&self, job: &Job) -> Result<Run, RemoteError> {
         Ok(session::open((&self.name, &*self.transport), job, Task::Run).await?.0)
+    }
+
+    /// The same machine, by a connection that does not exist yet.
+    pub(super) fn fresh(&self) -> Host {
+        let transport = self.transport.fresh().unwrap_or_else(|| Arc::clone(&self.transport));
+        Host { name: self.name.clone(), transport }
+    }
+
+    /// Whether it is this machine by intention.
+    pub(super) fn is_here(&self) -> bool {
+        self.transport.is_here()
+    }
+
+    /// Does a task that yields nothing.
+    pub(super) async fn ask(&self, job: &Job, task: Task) -> Result<(), RemoteError> {
+        let (run, _) = session::open((&self.name, &*self.transport), job, task).await?;
+        heard(run).await.map(drop)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::gapi::{Packed, PrivateTerms, TravelTerms, pack};
 use crate::graph::{GraphConfig, Kinds};
 use crate::remote::error::RemoteError;
-use crate::remote::message::JobSettings;
+use crate::remote::message::{JobSettings, JobTrial};
 use crate::remote::near_world::NearWorld;
 use crate::resource::Seconds;
 use crate::sys::task::blocking;
@@ -141,6 +141,30 @@ impl Job {
     /// graph with one is refused there before anything runs.
     pub fn depth(mut self, levels: u32) -> Job {
         self.settings.trail.below = levels;
+        self
+    }
+
+    /// What the run changes is put back, unless this end can confirm it by a new connection within this time after it
+    /// has converged: also if the machine can't be reached any more, is rebooted, or the process there is killed. While
+    /// it is not confirmed, the run does not end as converged. Needs a working directory there that lasts. What can't be
+    /// put back is refused before the run, unless it is [permitted](Job::confirm_partial). Default: the changes stay.
+    pub fn confirm(mut self, within: Duration) -> Job {
+        let is_partial = self.settings.trial.is_some_and(|trial| trial.is_partial);
+        self.settings.trial = Some(JobTrial { within: Seconds(within), is_partial, is_here: false, id: String::new() });
+        self
+    }
+
+    /// Whether its run does not count as converged before it is confirmed.
+    pub(super) fn must_be_confirmed(&self) -> bool {
+        self.settings.trial.is_some()
+    }
+
+    /// Whether a run that must be [confirmed](Job::confirm) makes changes that can't be put back. Default: it is
+    /// refused.
+    pub fn confirm_partial(mut self, is_partial: bool) -> Job {
+        if let Some(trial) = &mut self.settings.trial {
+            trial.is_partial = is_partial;
+        }
         self
     }
 

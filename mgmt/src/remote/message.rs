@@ -42,6 +42,8 @@ pub(super) enum ToFar {
     /// The state of the engine is wanted.
     Status,
     Alive,
+    /// The run is confirmed, by another connection.
+    Confirmed,
     /// A step of the ladder, from 1 to 3.
     Stop(u8),
     /// A stream to a server of the world.
@@ -80,6 +82,8 @@ pub(super) enum ToNear {
     Status(Box<Status>),
     /// The state in which the run ends, because its graph can't converge.
     Hopeless(Box<Status>),
+    /// What the run has changed is put back from now on.
+    PuttingBack,
     /// Whether the graph with this number is in force; and if not, why.
     Graph {
         number: u64,
@@ -115,6 +119,10 @@ pub struct Hello {
 pub(super) enum Task {
     Plan,
     Run,
+    /// Confirm the run with this id, as soon as it has converged.
+    Confirm {
+        id: String,
+    },
     /// Pack the files that the graph reads, which the executable makes for this host name: on the machine of the near
     /// end itself.
     Pack {
@@ -148,9 +156,25 @@ pub(super) struct JobSettings {
     /// The converged timeout does not end the run.
     #[serde(default)]
     pub(super) stays: bool,
+    /// What the run changes is put back unless it is confirmed.
+    #[serde(default)]
+    pub(super) trial: Option<JobTrial>,
     /// The hosts before, and how many levels may follow.
     #[serde(default)]
     pub(super) trail: Trail,
+}
+
+/// A run whose changes are put back unless it is confirmed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct JobTrial {
+    /// How long it may take from the convergence to the confirmation.
+    pub(super) within: Seconds,
+    /// Whether changes are made that can't be put back.
+    pub(super) is_partial: bool,
+    /// Whether the machine is that of the near end, where nothing is written for the time after a reboot.
+    pub(super) is_here: bool,
+    /// Which run it is; empty before it is started.
+    pub(super) id: String,
 }
 
 /// A graph that is sent: its content, and the files that it reads.
@@ -228,6 +252,8 @@ pub enum HowEnded {
     Planned,
     /// The files of a graph were packed.
     Packed,
+    /// It was confirmed by another connection, after that of the run was lost.
+    Confirmed,
 }
 
 /// A plan is a content of its own.

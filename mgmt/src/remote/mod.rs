@@ -4,10 +4,12 @@
 mod error;
 mod far;
 mod far_graphs;
+mod far_guard;
 #[cfg(feature = "etcd")]
 mod far_guest;
 mod far_link;
 mod far_run;
+mod far_trial;
 mod far_world;
 mod fleet;
 mod host;
@@ -24,6 +26,7 @@ mod ssh;
 mod streams;
 mod trail;
 mod transport;
+mod trial;
 mod tunnel;
 mod vertex;
 

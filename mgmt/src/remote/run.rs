@@ -30,6 +30,10 @@ pub enum Report {
     Progress(Progress),
     /// The state in which the run ends, because its graph can't converge. Large parts of it may be left out.
     Hopeless(Box<Status>),
+    /// The run is confirmed: what it has changed stays.
+    Confirmed,
+    /// The run was not confirmed: what it has changed is put back from now on.
+    PuttingBack,
     /// A line that the process there, or what starts it, has printed. It may contain anything.
     Log(String),
     /// A warning about the graph, or about the connection.

@@ -56,6 +56,10 @@ fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
     (sent, documents.filter_map(content).collect())
 }
 
+fn no_form(what: &str) -> impl Fn(serde_json::Error) -> RemoteError {
+    move |error| RemoteError::Start(format!("{what} can't be written as data: {error}"))
+}
+
 /// Starts the process there and begins the conversation.
 pub(super) async fn open(
     (name, transport): (&str, &dyn Transport),
@@ -80,17 +84,13 @@ pub(super) async fn open(
     if !transport.is_here() {
         settings.trail = settings.trail.through_here();
     }
-    let offer = match &world {
-        Some(world) => {
-            settings.hostname = Some(host.clone());
-            let no_form = |error| RemoteError::Start(format!("the world has no form as data: {error}"));
-            Some(world.offer(&host).await.map_err(no_form)?)
-        }
-        None => None,
-    };
+    let mut offer = None;
+    if let Some(world) = &world {
+        settings.hostname = Some(host.clone());
+        offer = Some(world.offer(&host).await.map_err(no_form("the world"))?);
+    }
     let begin = Begin { version: VERSION, task: task.clone(), settings, graph, world: offer };
-    let early = line(&ToFar::Begin(Box::new(begin)))
-        .map_err(|error| RemoteError::Start(format!("the settings have no form as data: {error}")))?;
+    let early = line(&ToFar::Begin(Box::new(begin))).map_err(no_form("the settings"))?;
     let mut variables = vec![(FAR_END_VARIABLE.to_owned(), nonce.as_str().into())];
     variables.extend(job.vars.iter().cloned());
     let launch = Launch { arguments: job.arguments.clone(), variables, early };
@@ -114,22 +114,7 @@ pub(super) async fn open(
     };
     tokio::spawn(write(stdin, wanted, frames));
     tokio::spawn(log(stderr, Arc::clone(&queue)));
-    let mut near = Near {
-        queue: Arc::clone(&queue),
-        outgoing: Some(outgoing),
-        printed: VecDeque::new(),
-        contents: BTreeMap::new(),
-        number: 1,
-        swaps: BTreeMap::new(),
-        asked: VecDeque::new(),
-        problems: Vec::new(),
-        problem_bytes: 0,
-        arriving: Arriving::default(),
-        task: task.clone(),
-        packed: BTreeMap::new(),
-        yielding: Some(yielding),
-        world,
-    };
+    let mut near = Near::new(Arc::clone(&queue), outgoing, task, (yielding, world));
     near.offer(job.parcel.as_ref());
     tokio::spawn(async move {
         let outcome = near.converse(stdout, exit, orders_in, &nonce).await;
@@ -172,6 +157,30 @@ struct Near {
 }
 
 impl Near {
+    fn new(
+        queue: Arc<Queue>,
+        outgoing: mpsc::UnboundedSender<Outgoing>,
+        task: Task,
+        (yielding, world): (oneshot::Sender<Yield>, Option<NearStreams>),
+    ) -> Near {
+        Near {
+            queue,
+            outgoing: Some(outgoing),
+            printed: VecDeque::new(),
+            contents: BTreeMap::new(),
+            number: 1,
+            swaps: BTreeMap::new(),
+            asked: VecDeque::new(),
+            problems: Vec::new(),
+            problem_bytes: 0,
+            arriving: Arriving::default(),
+            task,
+            packed: BTreeMap::new(),
+            yielding: Some(yielding),
+            world,
+        }
+    }
+
     /// From now on the process there may ask for the contents of this parcel alone.
     fn offer(&mut self, parcel: Option<&Parcel>) {
         self.contents = parcel.map(|parcel| parcel.0.contents.clone()).unwrap_or_default();
@@ -335,6 +344,7 @@ impl Near {
             ToNear::Progress(progress) => report(Report::Progress(progress)),
             ToNear::Warning(note) => report(Report::Warning(note)),
             ToNear::Hopeless(status) => report(Report::Hopeless(status)),
+            ToNear::PuttingBack => report(Report::PuttingBack),
             ToNear::Problem(note) if self.problem_bytes < PROBLEM_BYTES_MAX => {
                 self.problem_bytes += line.len();
                 self.problems.push(note);

@@ -102,6 +102,10 @@ fn failed(error: LinkError) -> RemoteError {
 }
 
 impl Transport for Ssh {
+    fn fresh(&self) -> Option<Arc<dyn Transport>> {
+        Some(Arc::new(Ssh { link: Arc::default(), ..self.clone() }))
+    }
+
     fn start(&self, launch: Launch) -> BoxFuture<Result<Channel, RemoteError>> {
         let ssh = self.clone();
         Box::pin(async move {

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
@@ -14,6 +15,12 @@ use crate::sys::process::{Status, spawn_piped};
 pub trait Transport: Send + Sync + 'static {
     /// Starts the executable.
     fn start(&self, launch: Launch) -> BoxFuture<Result<Channel, RemoteError>>;
+
+    /// The same way by a connection that does not exist yet. `None`: there is no connection, or each start makes a new
+    /// one. Default: none.
+    fn fresh(&self) -> Option<Arc<dyn Transport>> {
+        None
+    }
 
     /// Whether the machine is this one by intention: then it is no ring if a run there leads to this machine. Default:
     /// false.

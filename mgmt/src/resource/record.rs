@@ -45,7 +45,7 @@ pub(crate) struct Head {
     /// The settings of the undo, as they were declared when this was recorded.
     #[serde(default)]
     pub(crate) settings: UndoSettings,
-    /// The change was a refresh, which is to be made again when the resources of `after` are undone: so this one is
+    /// The change was a refresh, which must be made again when the resources of `after` are undone: so this one is
     /// undone after them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) refreshed: bool,

@@ -58,16 +58,8 @@ impl<G: Gapi> Builder<G> {
         self.options.preparing.site.begin_run(self.options.converged_timeout)?;
         let prefix = self.options.prefix()?;
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
-        let (given, path, role) = (self.options.prefix.clone(), prefix.path().to_owned(), self.options.role.clone());
-        let Opened { journal, dirs, existing, records } =
-            blocking(move || Opened::of(given.as_deref(), &path, &role)).await?;
-        let prepared = match self.begin(&prefix).await {
-            Ok(prepared) => prepared,
-            Err(error) => {
-                close(&mut self.gapi).await;
-                return Err(error);
-            }
-        };
+        let Opened { journal, dirs, existing, records } = self.open(&prefix).await?;
+        let prepared = self.begin(&prefix).await?;
         let (mut core, inboxes, requests) = assemble(&self.options, prefix.path().to_owned(), dirs, journal);
         core.begin_graph(prepared, records, &self.options);
         if !prefix.is_temporary() {
@@ -90,11 +82,7 @@ impl<G: Gapi> Builder<G> {
                 tried: Tried::of(&self.options.role, core.services.trial.clone(), prefix.path()),
             }),
         };
-        let publishing = match self.options.role {
-            // What this host exports stays as it is.
-            Role::PutBack => [const { None }; 3],
-            _ => exchange::begin(&self.options.preparing, &core, &requests, &quits),
-        };
+        let publishing = self.options.publishing(&core, &requests, &quits);
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
@@ -124,8 +112,7 @@ impl<G: Gapi> Builder<G> {
             if !shares_doors {
                 connections.close().await;
             }
-            let path = prefix.path().to_owned();
-            blocking(move || trial::end(&role, &path, is_converged)).await;
+            trial::end(&role, prefix.path(), is_converged).await;
             match prefix.is_temporary() {
                 // There is nothing to write, so that no thread is needed.
                 true => drop(end_of_memory),
@@ -138,14 +125,43 @@ impl<G: Gapi> Builder<G> {
         Ok(handle)
     }
 
-    /// The part of a start that can fail after the prefix is locked.
+    /// Locks and reads the prefix.
+    async fn open(&self, prefix: &Prefix) -> Result<Opened, EngineError> {
+        let (given, path, role) = (self.options.prefix.clone(), prefix.path().to_owned(), self.options.role.clone());
+        blocking(move || Opened::of(given.as_deref(), &path, &role)).await
+    }
+
+    /// The part of a start that can fail after the prefix is locked. Then the source is closed.
     async fn begin(&mut self, prefix: &Prefix) -> Result<Prepared, EngineError> {
+        let prepared = self.first(prefix).await;
+        if prepared.is_err() {
+            close(&mut self.gapi).await;
+        }
+        prepared
+    }
+
+    async fn first(&mut self, prefix: &Prefix) -> Result<Prepared, EngineError> {
         self.options.preparing.take_part();
         self.options.preparing.site.runs = true;
         let data = self.options.for_source(prefix.path());
         let config = first_graph(&mut self.gapi, data).await?;
         self.options.spare(self.gapi.files());
         Ok(self.options.preparing.here(config).await?)
+    }
+}
+
+impl Settings {
+    /// Begins to tell other hosts of this one. What this host exports stays as it is while something is put back.
+    fn publishing(
+        &self,
+        core: &Core,
+        requests: &mpsc::UnboundedSender<Request>,
+        quits: &watch::Receiver<Option<()>>,
+    ) -> [Option<JoinHandle<()>>; 3] {
+        match self.role {
+            Role::PutBack => [const { None }; 3],
+            _ => exchange::begin(&self.preparing, core, requests, quits),
+        }
     }
 }
 

@@ -209,6 +209,9 @@ async fn run(
             job = job.converged_timeout(timeout);
         }
         job = job.stays(until != FleetUntil::EachEnds);
+        if let Some(within) = options.confirm {
+            job = job.confirm(within).confirm_partial(options.confirm_partial);
+        }
         if travels {
             let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
             tokio::spawn(travelling.follow(None, sender, reloaded));

@@ -57,6 +57,13 @@ pub struct RemoteRunOptions {
     /// hosts, until ^C
     #[arg(long)]
     pub watch: bool,
+    /// Put back what was changed, unless the host can be reached by a new connection within this time after it has
+    /// converged: also if it was cut off, rebooted, or the process there was killed
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "no_caching")]
+    pub confirm: Option<Duration>,
+    /// With --confirm, also make changes that can't be put back
+    #[arg(long, requires = "confirm")]
+    pub confirm_partial: bool,
     /// Print each event as a line of JSON, with the name of its host
     #[arg(long)]
     pub json: bool,
@@ -91,7 +98,7 @@ impl RemoteRunOptions {
     #[cfg(feature = "yaml")]
     pub(crate) fn of_files(files: Vec<PathBuf>, allow_unknown: bool, ssh: SshOptions) -> RemoteRunOptions {
         let hosts = HostOptions { graph_files: files, allow_unknown, ..HostOptions::default() };
-        RemoteRunOptions { hosts, ssh, watch: false, json: false }
+        RemoteRunOptions { hosts, ssh, watch: false, confirm: None, confirm_partial: false, json: false }
     }
 }
 

@@ -242,6 +242,8 @@ impl HostView {
                     self.view.event(&event.kind);
                 }
             }
+            Report::Confirmed => self.view.screen().tell("confirmed: what was changed stays"),
+            Report::PuttingBack => self.view.screen().complain("not confirmed: putting back what was changed"),
             Report::Missed(count) => tracing::debug!("{count} reports were left out: they came too fast"),
             Report::Progress(progress) => {
                 self.view.tell_waiting();
@@ -263,6 +265,8 @@ fn reported(report: &Report) -> Option<Json> {
     match report {
         Report::Event(event) => serde_json::to_value(event).ok(),
         Report::Started => Some(json!({ "event": "started" })),
+        Report::Confirmed => Some(json!({ "event": "confirmed" })),
+        Report::PuttingBack => Some(json!({ "event": "putting_back" })),
         Report::Missed(count) => Some(json!({ "event": "missed", "reports": count })),
         Report::Log(line) => Some(json!({ "event": "log", "line": line })),
         Report::Warning(note) => Some(json!({ "event": "warning", "message": note.to_string() })),
@@ -280,6 +284,7 @@ fn conclusion(ended: &HostEnded, verdict: Option<Verdict>, repaired: usize) -> (
         HowEnded::Stopped if verdict == Some(Verdict::Converged) => "converged",
         HowEnded::Stopped => "stopped",
         HowEnded::Converged => "converged",
+        HowEnded::Confirmed => "converged and confirmed, by another connection",
         HowEnded::Hopeless => "can't converge",
         HowEnded::MaxRuntime => "ended after the maximum runtime",
         HowEnded::Exit => "ended by a resource",

@@ -56,9 +56,10 @@ pub(super) async fn attend(
     out: Outbox,
 ) {
     out.report(HostReport::Connecting).await;
+    let must_be_confirmed = job.0.must_be_confirmed();
     let mut latest = None;
     let outcome = match connected(&host, job, &mut orders, &mut latest).await {
-        Some(Ok(run)) => followed(run, latest, &mut orders, &out).await,
+        Some(Ok(run)) => followed(run, (latest, must_be_confirmed), &mut orders, &out).await,
         Some(Err(error)) => (Err(error), 0),
         None => (Ok(Ended { code: 0, how: HowEnded::Stopped }), 0),
     };
@@ -103,7 +104,7 @@ enum Why {
 /// Follows the run to its end. Returns that, and the number of alerts.
 async fn followed(
     run: Run,
-    mut latest: Option<Parcel>,
+    (mut latest, mut is_unconfirmed): (Option<Parcel>, bool),
     orders: &mut mpsc::UnboundedReceiver<HostOrder>,
     out: &Outbox,
 ) -> (Result<Ended, RemoteError>, usize) {
@@ -124,7 +125,11 @@ async fn followed(
             report = reports.next() => {
                 let Some(report) = report else { break };
                 // An answer that is on its way may be older than this event.
-                is_in_doubt |= noted(&report, out) || asking.is_some() && is_about_all(&report);
+                if report == Report::Confirmed {
+                    // Until now it has not counted as converged.
+                    (is_unconfirmed, is_in_doubt) = (false, true);
+                }
+                is_in_doubt |= noted(&report, is_unconfirmed, out) || asking.is_some() && is_about_all(&report);
                 out.report(HostReport::Report(report)).await;
             }
             outcome = ready(&mut swapping) => {
@@ -135,7 +140,7 @@ async fn followed(
                 asking = None;
                 if let Some(status) = status {
                     alerts = status.alerts;
-                    out.turn(Turn::Converged(status.converged));
+                    out.turn(Turn::Converged(status.converged && !is_unconfirmed));
                     out.turn(Turn::Hopeless(status.hopeless));
                     out.report(HostReport::Status(Box::new(status))).await;
                 }
@@ -159,14 +164,14 @@ async fn followed(
 }
 
 /// Notes what a report means for the run of all. True: only the state of the host tells.
-fn noted(report: &Report, out: &Outbox) -> bool {
+fn noted(report: &Report, is_unconfirmed: bool, out: &Outbox) -> bool {
     let event = match report {
         Report::Event(event) => &event.kind,
         Report::Missed(_) => return true,
         _ => return false,
     };
     match event {
-        EventKind::Converged => out.turn(Turn::Converged(true)),
+        EventKind::Converged => out.turn(Turn::Converged(!is_unconfirmed)),
         EventKind::Unconverged => out.turn(Turn::Converged(false)),
         EventKind::Hopeful => out.turn(Turn::Hopeless(false)),
         EventKind::Hopeless => return true,

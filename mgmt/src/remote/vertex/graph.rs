@@ -135,7 +135,8 @@ pub(super) fn read_text(name: &str, bytes: &[u8], kinds: &Kinds) -> Result<Graph
     let options = crate::gapi::YamlOptions { kinds: kinds.clone(), ..Default::default() };
     // Problems have excerpts of several lines, which messages of a field have no room for.
     let shown = |problems: Problems| {
-        let all: Vec<_> = problems.0.iter().map(|problem| format!("{} ({})", problem.message, problem.origin)).collect();
+        let all: Vec<_> =
+            problems.0.iter().map(|problem| format!("{} ({})", problem.message, problem.origin)).collect();
         all.join("; ")
     };
     Ok(crate::gapi::read_yaml(name, bytes, &options).map_err(shown)?.config)

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::graph::{Graph, files_read, validate};
-use crate::remote::hosts::Address;
 use crate::remote::error::RemoteError;
+use crate::remote::hosts::Address;
 use crate::remote::vertex::ends::Ends;
 use crate::remote::vertex::graph::RemoteGraph;
 use crate::remote::vertex::live::{Live, State};
@@ -136,7 +136,9 @@ impl Converge for Remote {
             None => Change::new("run", "not running", format_args!("running on {}", wanted.name()?)),
             Some(live) => match self.compared(&live, &wanted, &state, cx).await? {
                 Compared::InSync => return Ok(None),
-                Compared::Repaired(changes) => return Ok(Some(RemoteDrift { changes, wanted: Some(Box::new(wanted)) })),
+                Compared::Repaired(changes) => {
+                    return Ok(Some(RemoteDrift { changes, wanted: Some(Box::new(wanted)) }));
+                }
                 Compared::Differs(change) => change,
             },
         };
@@ -348,7 +350,8 @@ impl Remote {
                 let host = wanted.host(cx).await?;
                 let job = wanted.job(&name).await?;
                 let ends = cx.door::<Ends>(&()).await?;
-                let live = state.start(&host, &job, wanted.settings, wanted.shape).await.map_err(|error| failed(&error))?;
+                let live =
+                    state.start(&host, &job, wanted.settings, wanted.shape).await.map_err(|error| failed(&error))?;
                 ends.add(&live.run);
                 live
             }

@@ -148,7 +148,10 @@ fn show(host: &str, report: &Report) {
         Report::Warning(note) => tracing::warn!(target: "mgmt", "{host}: {note}"),
         Report::Log(line) => tracing::info!(target: "mgmt", "{host}: | {}", in_one_line(line)),
         Report::Missed(count) => tracing::debug!(target: "mgmt", "{host}: {count} reports were left out"),
-        Report::Hello(_) | Report::Started | Report::Progress(_) | Report::Hopeless(_) => {}
+        Report::PuttingBack => {
+            tracing::warn!(target: "mgmt", "{host}: not confirmed: putting back what the run has changed");
+        }
+        Report::Hello(_) | Report::Confirmed | Report::Started | Report::Progress(_) | Report::Hopeless(_) => {}
     }
 }
 

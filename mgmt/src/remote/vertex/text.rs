@@ -31,7 +31,9 @@ fn of_entry(entry: &PlanEntry) -> Vec<Change> {
             vec![Change::new(id, "unknown", format_args!("known when {} has run", listed(until)))]
         }
         Outcome::Blocked { by } => vec![Change::new(id, "not run", format_args!("blocked by {}", listed(by)))],
-        Outcome::Failed { error, .. } => vec![Change::new(id, "not known", format_args!("fails: {}", in_one_line(error)))],
+        Outcome::Failed { error, .. } => {
+            vec![Change::new(id, "not known", format_args!("fails: {}", in_one_line(error)))]
+        }
         Outcome::InSync | Outcome::Hidden => vec![Change::new(id, "in sync", "refreshed")],
     }
 }

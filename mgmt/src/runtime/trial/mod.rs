@@ -4,6 +4,7 @@ mod place;
 mod put_back;
 mod settings;
 
+#[cfg(feature = "ssh")]
 pub(crate) use place::TrialPlace;
 pub use place::{confirm, is_pending};
 pub(super) use put_back::Tried;

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use crate::id::ResourceId;
 use crate::resource::{Records, Result, TRIAL, TRIAL_RECORDS};
 use crate::sys::fs::{Attributes, WriteFs, WriteOptions};
-use crate::sys::process::Earlier;
 
 /// The run is not decided yet.
 const OPEN: &str = "open";
@@ -27,8 +26,6 @@ const BYTES_MAX: u64 = 4096;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Opened {
     id: String,
-    /// The process of the run.
-    process: Option<Earlier>,
 }
 
 /// Confirms the trial with this id in a prefix: what its run has changed stays. May be called by any process of the
@@ -78,8 +75,7 @@ impl TrialPlace {
         }
         writer.make_dirs(&self.dir, &Attributes::new().mode(0o700))?;
         writer.remove_file(self.dir.join(SETTLED))?;
-        let process = i32::try_from(std::process::id()).ok().and_then(Earlier::of);
-        let state = serde_json::to_vec(&Opened { id: id.to_owned(), process })?;
+        let state = serde_json::to_vec(&Opened { id: id.to_owned() })?;
         writer.write_file(self.dir.join(OPEN), &state[..], &WriteOptions::new().mode(0o600))?;
         for former in [PUT_BACK, CONFIRMED] {
             writer.remove_file(self.dir.join(former))?;
@@ -96,7 +92,7 @@ impl TrialPlace {
         }
     }
 
-    /// What the run changed must be put back, if nobody has confirmed it. Returns whether it must.
+    /// What the run changed must be put back, unless it is confirmed. Returns whether it must.
     pub(crate) fn give_up(&self) -> io::Result<bool> {
         Ok(self.decide(PUT_BACK)? || self.has(PUT_BACK))
     }
@@ -118,11 +114,6 @@ impl TrialPlace {
     /// Whether it is not decided yet.
     pub(crate) fn is_open(&self) -> bool {
         self.has(OPEN)
-    }
-
-    /// Whether the process of the run still runs.
-    pub(crate) fn runs(&self) -> bool {
-        self.opened().ok().and_then(|opened| opened.process).is_some_and(|process| process.runs())
     }
 
     /// Forgets what the run has recorded. That it was confirmed is known until the next run.
@@ -164,7 +155,7 @@ impl TrialPlace {
     fn must_be(&self, id: &str) -> io::Result<()> {
         match self.opened() {
             Ok(opened) if opened.id == id => Ok(()),
-            Ok(_) => Err(io::Error::other("another run has begun meanwhile, and is to be confirmed by itself")),
+            Ok(_) => Err(io::Error::other("another run has begun meanwhile, and must be confirmed by itself")),
             Err(_) => Err(io::Error::other("there is no run that could be confirmed: its changes were put back")),
         }
     }
@@ -197,7 +188,7 @@ mod tests {
         let (dir, place) = place();
         assert!(!is_pending(dir.path()));
         place.open("one").unwrap();
-        assert!(is_pending(dir.path()) && place.runs());
+        assert!(is_pending(dir.path()) && place.is_open());
         assert!(confirm(dir.path(), "two").unwrap_err().to_string().contains("another run"));
         assert!(confirm(dir.path(), "one").unwrap());
         // The second answer to the same question is the same, and it can't be put back any more.

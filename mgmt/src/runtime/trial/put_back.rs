@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::gapi::{Gapi, fixed};
 use crate::graph::GraphConfig;
 use crate::resource::TrialRecords;
-use crate::runtime::builder::Builder;
+use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::engine::Engine;
 use crate::runtime::error::EngineError;
 use crate::runtime::trial::place::{TrialPlace, is_pending};
@@ -59,6 +59,13 @@ impl<G: Gapi> Builder<G> {
     pub fn trial(mut self, trial: Trial) -> Self {
         self.options.role = Role::Trial(trial);
         self
+    }
+
+    /// The settings of an engine that puts back what this one changes as a trial.
+    #[cfg(feature = "ssh")]
+    pub(crate) fn afterwards(&self) -> Builder {
+        let options = Settings { events: Arc::default(), ..self.options.clone() };
+        Builder { gapi: fixed(GraphConfig::default()), options }
     }
 
     /// Starts an engine that puts back what a trial in its prefix has changed which was not confirmed, in the reverse

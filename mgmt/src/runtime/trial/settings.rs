@@ -7,6 +7,7 @@ use crate::id::ResourceId;
 use crate::resource::{Found, Records, TrialRecords};
 use crate::runtime::error::EngineError;
 use crate::runtime::trial::place::TrialPlace;
+use crate::sys::task::blocking;
 
 /// A run whose changes are put back unless it is confirmed, also those of resources without `reverse`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,9 @@ impl Recorded {
     /// Those of an engine that remembers nothing, which can be no trial.
     pub(crate) fn nothing(role: &Role, prefix: &Path) -> Result<Recorded, EngineError> {
         match role {
-            Role::Plain => Ok(Recorded { records: Records::new(prefix), found: Vec::new(), adopted: Vec::new(), trial: None }),
+            Role::Plain => {
+                Ok(Recorded { records: Records::new(prefix), found: Vec::new(), adopted: Vec::new(), trial: None })
+            }
             _ => Err(EngineError::wrong("a run whose changes may be put back needs a prefix".to_owned())),
         }
     }
@@ -99,14 +102,14 @@ pub(crate) fn begin(role: &Role, prefix: &Path) -> Result<Recorded, EngineError>
     }
 }
 
-/// The engine has ended, and its prefix is still locked. `is_done`: it had nothing more to do. Blocks.
-pub(crate) fn end(role: &Role, prefix: &Path, is_done: bool) {
+/// The engine has ended, and its prefix is still locked. `is_done`: it had nothing more to do.
+pub(crate) async fn end(role: &Role, prefix: &Path, is_done: bool) {
     if !matches!(role, Role::PutBack) || !is_done {
         return;
     }
     let (place, records) = (TrialPlace::of(prefix), Records::new(prefix));
     // What could not be put back is tried again at each start, like what resources have left that are in no graph.
-    if let Err(error) = place.leave_to(&records) {
+    if let Err(error) = blocking(move || place.leave_to(&records)).await {
         tracing::warn!(target: "mgmt", "what could not be put back is not kept for later: {error}");
     }
 }
