@@ -131,6 +131,8 @@ pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHan
 pub use crate::resources::{HttpClient, HttpClientHandle};
 #[cfg(feature = "http")]
 pub use crate::resources::{HttpFile, HttpFileHandle, HttpServer, HttpServerHandle};
+#[cfg(feature = "ssh")]
+pub use crate::remote::{Remote, RemoteHandle};
 #[cfg(feature = "virt")]
 pub use crate::resources::{
     Virt, VirtAccess, VirtAuth, VirtBoot, VirtDisk, VirtFilesystem, VirtFormat, VirtHandle, VirtMemory, VirtNetwork,

@@ -143,7 +143,8 @@ impl FarEnd {
         if let Some(why) = trail.refusal().filter(|_| !matches!(begin.task, Task::Pack { .. })) {
             return Err(Failed::Other(why));
         }
-        let base = base(looks).map_err(Failed::Other)?.with(begin.settings);
+        let mut base = base(looks).map_err(Failed::Other)?.with(begin.settings);
+        base.builder = base.builder.provide_own(self.kinds.clone());
         let Base { builder, prefix, warnings, converged_timeout, max_runtime } = base;
         if let Task::Pack { on_hosts } = begin.task {
             return pack(builder, &warnings, on_hosts, inbox, out).await;

@@ -10,3 +10,4 @@ mod plans;
 mod program;
 mod raw;
 mod runs;
+mod vertex;

@@ -265,8 +265,10 @@ impl Remote {
 
     fn wrong_host(&self) -> Option<FieldProblem> {
         let error = Address::parse(self.address()).err()?;
-        let from = if self.host.is_some() { "" } else { " (taken from the name)" };
-        Some(FieldProblem::new("host", format_args!("{from}: {error}"), ""))
+        Some(match self.host {
+            Some(_) => FieldProblem::new("host", format_args!(": {error}"), ""),
+            None => FieldProblem::new("host", format_args!("(taken from the name): {error}"), ""),
+        })
     }
 
     fn wrong_graph(&self) -> Option<FieldProblem> {
