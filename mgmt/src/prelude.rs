@@ -106,6 +106,8 @@
 
 /// A graph, and the kinds in it.
 pub use crate::graph::{Graph, GraphConfig};
+#[cfg(feature = "ssh")]
+pub use crate::remote::{Remote, RemoteHandle};
 pub use crate::resource::{Any, Declare, Handle, Named, Output, Secret};
 pub use crate::resources::{
     AccountState, Charset, Env, Expiry, FileState, Grow, LineState, MountState, NetState, PickOrder, PkgBackend,
@@ -131,8 +133,6 @@ pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHan
 pub use crate::resources::{HttpClient, HttpClientHandle};
 #[cfg(feature = "http")]
 pub use crate::resources::{HttpFile, HttpFileHandle, HttpServer, HttpServerHandle};
-#[cfg(feature = "ssh")]
-pub use crate::remote::{Remote, RemoteHandle};
 #[cfg(feature = "virt")]
 pub use crate::resources::{
     Virt, VirtAccess, VirtAuth, VirtBoot, VirtDisk, VirtFilesystem, VirtFormat, VirtHandle, VirtMemory, VirtNetwork,

@@ -179,8 +179,17 @@ impl FarEnd {
 
 impl<G: Gapi> Base<G> {
     fn with(mut self, settings: JobSettings) -> Base<G> {
-        let JobSettings { hostname, prefix, noop, alert_only, no_watch, converged_timeout, max_runtime, stays: _, trail } =
-            settings;
+        let JobSettings {
+            hostname,
+            prefix,
+            noop,
+            alert_only,
+            no_watch,
+            converged_timeout,
+            max_runtime,
+            stays: _,
+            trail,
+        } = settings;
         self.builder = self.builder.provide_own(trail);
         if let Some(hostname) = hostname {
             self.builder = self.builder.hostname(hostname);

@@ -47,7 +47,8 @@ struct Passed {
 impl Trail {
     /// The trail of an engine.
     pub(super) fn of(cx: &CheckCx) -> Trail {
-        let own = || Trail { below: cx.provided::<Depth>().map(|depth| *depth).unwrap_or_default().0, path: Vec::new() };
+        let own =
+            || Trail { below: cx.provided::<Depth>().map(|depth| *depth).unwrap_or_default().0, path: Vec::new() };
         cx.provided::<Trail>().map_or_else(|_| own(), |trail| (*trail).clone())
     }
 

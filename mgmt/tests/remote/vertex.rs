@@ -81,13 +81,15 @@ async fn it_is_settled_when_the_graph_there_has_converged_and_what_comes_after_w
     // Two resources were repaired there.
     assert_eq!(here.read("changed").as_deref(), Some("2\n"));
     assert!(!here.read("name").unwrap().is_empty());
-    let applied = until(&mut events, |kind| matches!(kind, EventKind::Applied { .. }) && is_of(kind, "remote[web]")).await;
+    let applied =
+        until(&mut events, |kind| matches!(kind, EventKind::Applied { .. }) && is_of(kind, "remote[web]")).await;
     let EventKind::Applied { changed, changes, .. } = applied else { panic!() };
     assert!(changed && changes[0].to_string() == "run: not running → running on web", "{changes:?}");
     engine.stop().await.unwrap();
     // Where nothing has to be done, it changes nothing, so that nothing is refreshed.
     let (engine, mut events) =
-        start(graph(|g| _ = g.add(remote("web", &there).declare(|g| _ = g.add(File::new(&one).content("one\n")))))).await;
+        start(graph(|g| _ = g.add(remote("web", &there).declare(|g| _ = g.add(File::new(&one).content("one\n"))))))
+            .await;
     engine.converged().await.unwrap();
     let applied = until(&mut events, |kind| matches!(kind, EventKind::Applied { .. })).await;
     assert!(matches!(applied, EventKind::Applied { changed: false, .. }), "{applied}");
@@ -95,7 +97,7 @@ async fn it_is_settled_when_the_graph_there_has_converged_and_what_comes_after_w
 }
 
 #[tokio::test]
-async fn what_drifts_there_is_repaired_there_and_told_here_and_refreshes_what_subscribes() {
+async fn what_drifts_there_is_repaired_there_and_reported_here_and_refreshes_what_subscribes() {
     let (here, there) = (There::new(), There::new());
     let one = there.text("one");
     let (engine, mut events) = start(graph(|g| {
@@ -108,13 +110,13 @@ async fn what_drifts_there_is_repaired_there_and_told_here_and_refreshes_what_su
     let runs = || here.read("log").unwrap_or_default().lines().count();
     assert_eq!(runs(), 1);
     std::fs::write(&one, "other\n").unwrap();
-    let told = |kind: &EventKind| match kind {
+    let reported = |kind: &EventKind| match kind {
         EventKind::Applied { changed: true, changes, .. } if is_of(kind, "remote[web]") => {
             changes.iter().any(|change| change.field.starts_with(&format!("file[{one}] content")))
         }
         _ => false,
     };
-    until(&mut events, told).await;
+    until(&mut events, reported).await;
     assert_eq!(there.read("one").as_deref(), Some("one\n"));
     wait("the subscriber is refreshed", || runs() == 2).await;
     engine.stop().await.unwrap();
@@ -301,6 +303,8 @@ async fn two_runs_in_one_place_are_refused_and_so_is_what_makes_no_sense() {
         .unwrap();
     let password = refused(graph(|g| _ = g.add(Remote::new("web1").host("root:canary@web1")))).await;
     assert!(password.contains("has a password") && !password.contains("canary"), "{password}");
+    let local = refused(graph(|g| _ = g.add(Remote::new("web1").host("local:a").r#become("root")))).await;
+    assert!(local.contains("`become` and `host`") && local.contains("has no meaning"), "{local}");
     let two = refused(graph(|g| _ = g.add(Remote::new("web1").yaml("/x.yaml").declare(|_| ())))).await;
     assert!(two.contains("two graphs"), "{two}");
     let wrong = refused(graph(|g| _ = g.add(Remote::new("web1").declare(|g| _ = g.add(File::new("relative")))))).await;
@@ -328,7 +332,9 @@ async fn secrets_travel_in_the_channel_alone() {
         let seen = std::fs::read(format!("/proc/{far}/{file}")).unwrap();
         assert!(!seen.is_empty() && !String::from_utf8_lossy(&seen).contains("canary"), "{file}");
     }
-    let holds = |(path, bytes): &(PathBuf, Vec<u8>)| *path != there.path("key") && String::from_utf8_lossy(bytes).contains("canary");
+    let holds = |(path, bytes): &(PathBuf, Vec<u8>)| {
+        *path != there.path("key") && String::from_utf8_lossy(bytes).contains("canary")
+    };
     assert_eq!(files(there.dir.path()).iter().filter(|file| holds(file)).count(), 0);
     engine.stop().await.unwrap();
 }
@@ -438,4 +444,48 @@ fn a_program_that_is_killed_leaves_nothing_there_and_its_graph_can_be_a_text() {
     near.kill().unwrap();
     near.wait().unwrap();
     so("nothing is left", &|| !is_alive(far) && !is_alive(command));
+}
+
+/// The directory of the program below.
+const DIR: &str = "MGMT_TEST_VERTEX_DIR";
+const ITSELF: [&str; 4] = ["--exact", "vertex::program_of_these_tests", "--nocapture", "--test-threads=1"];
+
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    mgmt: mgmt::cli::Options,
+}
+
+/// The program of the test below: without its variable, it has nothing to do.
+#[test]
+fn program_of_these_tests() {
+    let Ok(dir) = std::env::var(DIR) else { return };
+    let words = match std::env::var_os("MGMT_FAR_END") {
+        Some(_) => "site remote run leaf --tmp-prefix",
+        None => "site run --hostname hub --tmp-prefix -t 1",
+    };
+    let cli = <Cli as clap::Parser>::parse_from(words.split(' '));
+    let code = mgmt::App::new("site").run(
+        cli.mgmt,
+        mgmt::native(move |g, cx| {
+            if cx.hostname() == "hub" {
+                g.add(Remote::new("leaf").host("local:leaf").arguments(ITSELF.map(str::to_owned)));
+            } else {
+                g.add(File::new(format!("{dir}/{}", cx.hostname())).source(format!("{dir}/source")));
+            }
+            Ok(())
+        }),
+    );
+    std::process::exit(if code == mgmt::ExitCode::SUCCESS { 0 } else { 1 });
+}
+
+#[test]
+fn without_a_graph_the_closure_runs_there_with_the_files_that_it_names_here() {
+    let there = There::new();
+    std::fs::write(there.path("source"), "carried\n").unwrap();
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = command.args(ITSELF).env(DIR, there.dir.path()).env_remove("RUST_LOG").output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), there.read("leaf").as_deref()), (Some(0), Some("carried\n")), "{log}");
+    assert!(log.contains(&format!("leaf: file[{}]: repaired", there.text("leaf"))), "{log}");
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -135,7 +136,8 @@ pub(super) fn read_text(name: &str, bytes: &[u8], kinds: &Kinds) -> Result<Graph
     let options = crate::gapi::YamlOptions { kinds: kinds.clone(), ..Default::default() };
     // Problems have excerpts of several lines, which messages of a field have no room for.
     let shown = |problems: Problems| {
-        let all: Vec<_> = problems.0.iter().map(|problem| format!("{} ({})", problem.message, problem.origin)).collect();
+        let all: Vec<_> =
+            problems.0.iter().map(|problem| format!("{} ({})", problem.message, problem.origin)).collect();
         all.join("; ")
     };
     Ok(crate::gapi::read_yaml(name, bytes, &options).map_err(shown)?.config)
@@ -145,6 +147,15 @@ pub(super) fn read_text(name: &str, bytes: &[u8], kinds: &Kinds) -> Result<Graph
 #[cfg(not(feature = "yaml"))]
 pub(super) fn read_text(name: &str, _: &[u8], _: &Kinds) -> Result<GraphConfig, String> {
     Err(format!("{name} is a text in YAML, which this build can't read: build it with the feature `yaml`"))
+}
+
+/// From a graph as data, in JSON.
+impl FromStr for RemoteGraph {
+    type Err = serde_json::Error;
+
+    fn from_str(json: &str) -> Result<RemoteGraph, serde_json::Error> {
+        serde_json::from_str(json)
+    }
 }
 
 impl JsonSchema for RemoteGraph {
@@ -191,7 +202,7 @@ mod tests {
         assert!(!serde_json::to_string(&graph).unwrap().contains("canary"));
         let (clear, has_secret) = in_clear(|| serde_json::to_value(&graph).unwrap());
         assert!(has_secret && clear.to_string().contains("canary"));
-        assert_eq!(serde_json::from_value::<RemoteGraph>(clear).unwrap(), graph);
+        assert_eq!(clear.to_string().parse::<RemoteGraph>().unwrap(), graph);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::graph::{Graph, files_read, validate};
-use crate::remote::hosts::Address;
 use crate::remote::error::RemoteError;
+use crate::remote::hosts::Address;
 use crate::remote::vertex::ends::Ends;
 use crate::remote::vertex::graph::RemoteGraph;
 use crate::remote::vertex::live::{Live, State};
@@ -123,7 +123,13 @@ impl Converge for Remote {
         let user = known.require("become", is_named, "is empty", "name the user, or leave it out");
         let hostname = self.hostname.as_deref().and_then(|name| crate::sys::facts::check_hostname(name).err());
         let hostname = hostname.map(|why| FieldProblem::new("hostname", format_args!(": {why}"), ""));
-        every(paths.map(wrong_path).into_iter().chain([user, hostname, self.wrong_host(), self.wrong_graph()]))
+        every(paths.map(wrong_path).into_iter().chain([
+            user,
+            hostname,
+            self.wrong_host(),
+            self.wrong_local(),
+            self.wrong_graph(),
+        ]))
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<RemoteDrift>> {
@@ -136,7 +142,9 @@ impl Converge for Remote {
             None => Change::new("run", "not running", format_args!("running on {}", wanted.name()?)),
             Some(live) => match self.compared(&live, &wanted, &state, cx).await? {
                 Compared::InSync => return Ok(None),
-                Compared::Repaired(changes) => return Ok(Some(RemoteDrift { changes, wanted: Some(Box::new(wanted)) })),
+                Compared::Repaired(changes) => {
+                    return Ok(Some(RemoteDrift { changes, wanted: Some(Box::new(wanted)) }));
+                }
                 Compared::Differs(change) => change,
             },
         };
@@ -165,7 +173,10 @@ impl Converge for Remote {
                 Ok((WatchEvent::Changed, true))
             }
         });
-        self.files().into_iter().fold(run, |watch, path| watch.and(cx.fs().path(path)))
+        self.files().into_iter().fold(run, |watch, path| {
+            let is_dir = path.ends_with('/');
+            watch.and(if is_dir { cx.fs().tree(path) } else { cx.fs().path(path) })
+        })
     }
 
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
@@ -250,7 +261,7 @@ async fn planned(wanted: Wanted, cx: &CheckCx) -> Result<Option<RemoteDrift>> {
         cx.send(Remote::NODENAME, there.hostname);
     }
     cx.send(Remote::CHANGED, 0);
-    Ok((!text::is_settled(&planned.plan)).then_some(RemoteDrift { changes, wanted: None }))
+    Ok((!planned.plan.is_empty()).then_some(RemoteDrift { changes, wanted: None }))
 }
 
 impl Remote {
@@ -271,6 +282,19 @@ impl Remote {
         })
     }
 
+    /// A process of its own on this host needs no login.
+    fn wrong_local(&self) -> Option<FieldProblem> {
+        let is_local = matches!(Address::parse(self.address()), Ok(Address::Local(_)));
+        let fields = [
+            ("become", self.r#become.is_some()),
+            ("identity", self.identity.is_some()),
+            ("ssh_config", self.ssh_config.is_some()),
+        ];
+        let (field, _) = fields.into_iter().find(|(_, is_given)| is_local && *is_given)?;
+        let problem = "has no meaning for a process of its own on this host";
+        Some(FieldProblem::new([field, "host"], problem, "leave it out, or name a host that ssh knows"))
+    }
+
     fn wrong_graph(&self) -> Option<FieldProblem> {
         let Some(graph) = &self.graph else { return None };
         if self.yaml.is_some() {
@@ -286,10 +310,11 @@ impl Remote {
     }
 
     /// The files of this host whose change leads to another run.
-    fn files(&self) -> Vec<PathBuf> {
+    fn files(&self) -> Vec<String> {
         let config = self.graph.as_ref().and_then(|graph| graph.config().ok());
         let read = config.map(|config| files_read(config, &[])).unwrap_or_default();
-        self.yaml.iter().cloned().chain(read.into_iter().map(|read| PathBuf::from(read.reading.path))).collect()
+        let yaml = self.yaml.iter().filter_map(|path| path.to_str().map(str::to_owned));
+        yaml.chain(read.into_iter().map(|read| read.reading.path)).collect()
     }
 
     async fn compared(&self, live: &Arc<Live>, wanted: &Wanted, state: &State, cx: &CheckCx) -> Result<Compared> {
@@ -350,7 +375,8 @@ impl Remote {
                 let host = wanted.host(cx).await?;
                 let job = wanted.job(&name).await?;
                 let ends = cx.door::<Ends>(&()).await?;
-                let live = state.start(&host, &job, wanted.settings, wanted.shape).await.map_err(|error| failed(&error))?;
+                let live =
+                    state.start(&host, &job, wanted.settings, wanted.shape).await.map_err(|error| failed(&error))?;
                 ends.add(&live.run);
                 live
             }

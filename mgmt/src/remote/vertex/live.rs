@@ -65,12 +65,7 @@ impl State {
     ) -> Result<Arc<Live>, RemoteError> {
         let run = host.run(job).await?;
         let seen = Arc::new(Seen::default());
-        tokio::spawn(follow(
-            host.name().to_owned(),
-            Arc::clone(&run.queue),
-            Arc::clone(&seen),
-            Arc::clone(&self.wake),
-        ));
+        tokio::spawn(follow(host.name().to_owned(), Arc::clone(&run.queue), Arc::clone(&seen), Arc::clone(&self.wake)));
         let (shape, is_failed) = (Mutex::new(shape), AtomicBool::new(false));
         let live = Arc::new(Live { settings, shape, run, seen, is_failed });
         *self.lock() = Some(Arc::clone(&live));

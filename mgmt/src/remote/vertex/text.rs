@@ -31,14 +31,11 @@ fn of_entry(entry: &PlanEntry) -> Vec<Change> {
             vec![Change::new(id, "unknown", format_args!("known when {} has run", listed(until)))]
         }
         Outcome::Blocked { by } => vec![Change::new(id, "not run", format_args!("blocked by {}", listed(by)))],
-        Outcome::Failed { error, .. } => vec![Change::new(id, "not known", format_args!("fails: {}", in_one_line(error)))],
+        Outcome::Failed { error, .. } => {
+            vec![Change::new(id, "not known", format_args!("fails: {}", in_one_line(error)))]
+        }
         Outcome::InSync | Outcome::Hidden => vec![Change::new(id, "in sync", "refreshed")],
     }
-}
-
-/// Whether a plan leaves nothing to do.
-pub(super) fn is_settled(plan: &Plan) -> bool {
-    plan.is_empty()
 }
 
 /// The error of a host.
