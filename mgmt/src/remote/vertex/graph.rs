@@ -216,10 +216,10 @@ mod tests {
     #[cfg(feature = "yaml")]
     #[test]
     fn a_text_is_a_graph_file_and_its_mistakes_have_their_lines() {
-        let text = "resources:\n  file:\n  - name: /etc/motd\n    content: one\n";
+        let text = "graph: web\nresources:\n  file:\n  - name: /etc/motd\n    content: one\n";
         let graph: RemoteGraph = serde_json::from_value(text.into()).unwrap();
         assert_eq!(graph, motd("one"));
-        let wrong = serde_json::from_value::<RemoteGraph>("resources:\n  fil: []\n".into()).unwrap_err().to_string();
-        assert!(wrong.contains("there is no kind `fil`") && wrong.contains("remote:2:3"), "{wrong}");
+        let wrong = serde_json::from_value::<RemoteGraph>("graph: web\nresources:\n  fil: []\n".into()).unwrap_err().to_string();
+        assert!(wrong.contains("there is no kind `fil`") && wrong.contains("remote:3:3"), "{wrong}");
     }
 }
