@@ -106,6 +106,8 @@
 
 /// A graph, and the kinds in it.
 pub use crate::graph::{Graph, GraphConfig};
+#[cfg(feature = "ssh")]
+pub use crate::remote::{Remote, RemoteHandle};
 pub use crate::resource::{Any, Declare, Handle, Named, Output, Secret};
 pub use crate::resources::{
     AccountState, Charset, Env, Expiry, FileState, Grow, LineState, MountState, NetState, PickOrder, PkgBackend,

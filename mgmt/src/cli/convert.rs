@@ -321,6 +321,13 @@ fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
             let entries: Result<Vec<_>, _> = entries.iter().map(entry).collect();
             format!("[{}]", entries?.join(", "))
         }
+        Json::Object(_) if name == "RemoteGraph" => {
+            let text = json.to_string();
+            if text.contains(SECRET_PLACEHOLDER) {
+                return Err("a secret in it is not written into a program: send it from a `password`".to_owned());
+            }
+            format!("{text:?}.parse::<mgmt::remote::RemoteGraph>()?")
+        }
         Json::Object(_) | Json::Null => return Err(format!("{json} has no form in Rust")),
     })
 }

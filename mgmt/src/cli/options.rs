@@ -18,6 +18,9 @@ use crate::cli::{exit, help};
 use crate::resource::{WITH_UNIT, with_units};
 use crate::sys::facts::check_hostname;
 
+/// The most levels of hosts.
+#[cfg(feature = "ssh")]
+const DEPTH_MAX: u32 = 8;
 /// The port at which `--prometheus` serves metrics, on the loopback address.
 const PROMETHEUS_PORT: u16 = 9233;
 
@@ -111,6 +114,11 @@ pub struct RunOptions {
     /// Graphviz program that draws the graph; default: dot
     #[arg(long, global = true, value_name = "PROGRAM", requires = "graphviz")]
     pub graphviz_filter: Option<GraphvizFilter>,
+    /// How many levels of other hosts the graph may lead to with resources of the kind `remote`, whose graphs can have
+    /// some too; default: 1
+    #[cfg(feature = "ssh")]
+    #[arg(long, global = true, value_name = "N", default_value = "1", hide_default_value = true, value_parser = clap::value_parser!(u32).range(0..=i64::from(DEPTH_MAX)))]
+    pub depth: u32,
     /// Do not add the edges that follow from what resources are
     #[arg(long, global = true)]
     pub no_autoedges: bool,
@@ -150,6 +158,12 @@ impl RunOptions {
     pub(crate) fn metrics(&self) -> Option<SocketAddr> {
         let default = || SocketAddr::from((Ipv4Addr::LOCALHOST, PROMETHEUS_PORT));
         self.metrics.or_else(|| self.prometheus.then(default))
+    }
+
+    /// How many levels of hosts there may be. Go mgmt counts from 0.
+    #[cfg(feature = "ssh")]
+    pub(crate) fn levels(&self) -> u32 {
+        self.depth.max(1)
     }
 }
 

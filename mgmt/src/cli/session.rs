@@ -18,7 +18,7 @@ use crate::gapi::{Gapi, Warnings};
 use crate::graph::{GraphConfig, Kinds, Vertex};
 use crate::id::Palette;
 #[cfg(feature = "ssh")]
-use crate::remote::HostsBox;
+use crate::remote::{Depth, HostsBox};
 use crate::resource::{Format, Provisions, SECRET_PLACEHOLDER, World};
 use crate::runtime::{Builder, Engine, Prefix};
 use crate::sys::dumps;
@@ -111,6 +111,8 @@ impl Session {
             .spare(options.converged_status_file.iter().chain(&options.graphviz))
             .provisions(self.provisions.clone())
             .kinds(self.kinds.iter().copied());
+        #[cfg(feature = "ssh")]
+        let mut builder = builder.provide_own(self.kinds.clone()).provide_own(Depth(options.levels()));
         if let Some(hostname) = &options.hostname {
             builder = builder.hostname(hostname);
         }

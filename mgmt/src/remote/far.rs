@@ -178,7 +178,8 @@ impl FarEnd {
         }
         let host = begin.settings.hostname.clone();
         let base = base(BaseFor { looks, has_world: begin.world.is_some() }).map_err(Failed::Other)?;
-        let base = base.with(begin.settings);
+        let mut base = base.with(begin.settings);
+        base.builder = base.builder.provide_own(self.kinds.clone());
         let Base { mut builder, prefix, noop, warnings, converged_timeout, max_runtime } = base;
         if let Task::Confirm { id } = begin.task {
             let prefix = prefix.ok_or_else(no_prefix)?;

@@ -232,7 +232,10 @@ impl FarRun {
                 inbound = inbox.next(), if !self.is_gone => match inbound {
                     Inbound::Message(message) => self.message(engine, message).await,
                     Inbound::Lost(why) => {
-                        tracing::warn!(target: "mgmt", "the near end is gone ({why}): the run stops");
+                        // One that has asked for the end need not wait for it.
+                        if self.stage == Stage::Runs {
+                            tracing::warn!(target: "mgmt", "the near end is gone ({why}): the run stops");
+                        }
                         self.gone(engine);
                     }
                 },

@@ -11,3 +11,4 @@ mod program;
 mod raw;
 mod runs;
 mod trials;
+mod vertex;

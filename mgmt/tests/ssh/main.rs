@@ -9,5 +9,6 @@ mod hosts;
 mod link;
 mod logins;
 mod places;
+mod trees;
 #[cfg(feature = "etcd")]
 mod world;

@@ -28,6 +28,7 @@ converted! {
     packages: "corpus/packages.yaml",
     quiet: "corpus/quiet.yaml",
     refresh: "corpus/refresh.yaml",
+    remote: "corpus/remote.yaml",
     sends: "corpus/sends.yaml",
     served: "corpus/served.yaml",
     small: "corpus/small.yaml",

@@ -64,6 +64,23 @@ fn a_use_of_a_higher_module_is_caught_however_it_is_spelled() {
 }
 
 #[test]
+fn one_file_may_name_a_higher_module_if_it_does_and_the_reason_is_there() {
+    let problems = |path: &str| {
+        let text = "use crate::high::X;";
+        rules::layers(&Place::of(path), &Facts::read(text, false).unwrap(), TABLE)
+    };
+    let (one, other) = ("mgmt/src/low/one.rs", "mgmt/src/low/other.rs");
+    let judged = |waivers: &[(&str, &str, &str)]| {
+        rules::but_upwards([one, other].into_iter().map(|path| (path, problems(path))), waivers)
+    };
+    assert_eq!(judged(&[(one, "high", "why")]), [format!("{other}:1: `low` may not use `high`")]);
+    assert_eq!(judged(&[(one, "high", " ")]).len(), 3);
+    assert_eq!(judged(&[(one, "high", "why"), (other, "high", "why")]), [""; 0]);
+    let unused = judged(&[(one, "high", "why"), (other, "high", "why"), (one, "higher", "why")]);
+    assert_eq!(unused, [format!("{one}: may use `higher`, and does not")]);
+}
+
+#[test]
 fn a_use_of_a_lower_module_and_of_ones_own_is_fine() {
     assert_eq!(
         layers(

@@ -149,6 +149,27 @@ pub fn layers(place: &Place, facts: &Facts, may_use: &[(&str, u8, &[&str])]) -> 
     bad
 }
 
+/// The breaches of layers but those that are waived for one file each; and waivers that are not needed.
+pub fn but_upwards<'a>(
+    found: impl Iterator<Item = (&'a str, Vec<Problem>)>,
+    waivers: &[(&str, &str, &str)],
+) -> Vec<String> {
+    let mut unused: BTreeSet<_> = waivers.iter().map(|(path, used, _)| (*path, *used)).collect();
+    let mut bad = vec![];
+    for (path, problems) in found {
+        for problem in problems {
+            let waived = waivers.iter().find(|(waived, used, reason)| {
+                *waived == path && problem.what.ends_with(&format!("may not use `{used}`")) && !reason.trim().is_empty()
+            });
+            match waived {
+                Some((path, used, _)) => _ = unused.remove(&(*path, *used)),
+                None => bad.push(format!("{path}:{problem}")),
+            }
+        }
+    }
+    bad.into_iter().chain(unused.iter().map(|(path, used)| format!("{path}: may use `{used}`, and does not"))).collect()
+}
+
 /// `super::super` does not show where it leads.
 pub fn no_super_super(facts: &Facts) -> Vec<Problem> {
     let twice = |p: &&PathUse| p.words.windows(2).any(|w| w == ["super", "super"]);

@@ -77,7 +77,8 @@ pub(crate) fn job(session: &Session) -> Job {
     for name in there.hidden {
         tracing::warn!(target: "mgmt", "the hosts do not get the value of {name}, which must not be shown");
     }
-    Job::own().arguments(there.words)
+    // The hosts of the command are the first level.
+    Job::own().arguments(there.words).depth(session.options.levels() - 1)
 }
 
 /// The hosts that the options name, or else those of the program.

@@ -16,9 +16,6 @@ use crate::remote::{Host, Ssh};
 use crate::sys::prompt;
 use crate::sys::ssh::{Answers, Endpoint, Executable, SshOptions as LinkOptions};
 
-/// The deepest level of hosts that are reached through other hosts.
-pub(crate) const DEPTH_MAX: u32 = 8;
-
 /// What to do on other hosts.
 #[derive(Clone, Debug, Subcommand)]
 pub enum RemoteCommand {
@@ -136,10 +133,6 @@ pub struct SshOptions {
     /// Give the hosts nothing of the cluster that this host belongs to: they exchange nothing through this program
     #[arg(long)]
     pub no_world: bool,
-    /// An option of Go mgmt, accepted without effect.
-    #[arg(long, value_name = "N", default_value = "0", hide = true, value_parser = clap::value_parser!(u32).range(0..i64::from(DEPTH_MAX)))]
-    #[doc(hidden)]
-    pub depth: u32,
 }
 
 /// A path, which can be empty: clap's own parser refuses that.

@@ -21,6 +21,7 @@ pub(super) fn feature_of(kind: &str) -> Option<&'static str> {
         "http:file" | "http:server" => Some("http"),
         "cron" | "hostname" | "nspawn" | "svc" => Some("dbus"),
         "virt" => Some("virt"),
+        "remote" => Some("ssh"),
         _ => None,
     }
 }
@@ -77,7 +78,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "json:edit" "Values in a JSON file." [path: text, file: text, key: text, value: any, state: text] []
     "panic" "Ends the program with a panic." [] []
     "pippet" "A Puppet resource." [type: text, title: text, params: any] []
-    "remote" "A program on another host, over SSH." [url: secret] []
     "tftp:file" "A file of a TFTP server." [server: text, filename: text, path: text, data: text] []
     "tftp:server" "A TFTP server." [address: text, timeout: whole, root: text] []
     "virt:builder" "An image of a virtual machine." [path: text, format: text, size: any, os: text] []

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -148,6 +149,15 @@ pub(super) fn read_text(name: &str, _: &[u8], _: &Kinds) -> Result<GraphConfig, 
     Err(format!("{name} is a text in YAML, which this build can't read: build it with the feature `yaml`"))
 }
 
+/// From a graph as data, in JSON.
+impl FromStr for RemoteGraph {
+    type Err = serde_json::Error;
+
+    fn from_str(json: &str) -> Result<RemoteGraph, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+}
+
 impl JsonSchema for RemoteGraph {
     fn schema_name() -> Cow<'static, str> {
         "RemoteGraph".into()
@@ -192,7 +202,7 @@ mod tests {
         assert!(!serde_json::to_string(&graph).unwrap().contains("canary"));
         let (clear, has_secret) = in_clear(|| serde_json::to_value(&graph).unwrap());
         assert!(has_secret && clear.to_string().contains("canary"));
-        assert_eq!(serde_json::from_value::<RemoteGraph>(clear).unwrap(), graph);
+        assert_eq!(clear.to_string().parse::<RemoteGraph>().unwrap(), graph);
     }
 
     #[test]
@@ -206,10 +216,10 @@ mod tests {
     #[cfg(feature = "yaml")]
     #[test]
     fn a_text_is_a_graph_file_and_its_mistakes_have_their_lines() {
-        let text = "resources:\n  file:\n  - name: /etc/motd\n    content: one\n";
+        let text = "graph: web\nresources:\n  file:\n  - name: /etc/motd\n    content: one\n";
         let graph: RemoteGraph = serde_json::from_value(text.into()).unwrap();
         assert_eq!(graph, motd("one"));
-        let wrong = serde_json::from_value::<RemoteGraph>("resources:\n  fil: []\n".into()).unwrap_err().to_string();
-        assert!(wrong.contains("there is no kind `fil`") && wrong.contains("remote:2:3"), "{wrong}");
+        let wrong = serde_json::from_value::<RemoteGraph>("graph: web\nresources:\n  fil: []\n".into()).unwrap_err().to_string();
+        assert!(wrong.contains("there is no kind `fil`") && wrong.contains("remote:3:3"), "{wrong}");
     }
 }

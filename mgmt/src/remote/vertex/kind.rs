@@ -123,7 +123,13 @@ impl Converge for Remote {
         let user = known.require("become", is_named, "is empty", "name the user, or leave it out");
         let hostname = self.hostname.as_deref().and_then(|name| crate::sys::facts::check_hostname(name).err());
         let hostname = hostname.map(|why| FieldProblem::new("hostname", format_args!(": {why}"), ""));
-        every(paths.map(wrong_path).into_iter().chain([user, hostname, self.wrong_host(), self.wrong_graph()]))
+        every(paths.map(wrong_path).into_iter().chain([
+            user,
+            hostname,
+            self.wrong_host(),
+            self.wrong_local(),
+            self.wrong_graph(),
+        ]))
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<RemoteDrift>> {
@@ -167,7 +173,10 @@ impl Converge for Remote {
                 Ok((WatchEvent::Changed, true))
             }
         });
-        self.files().into_iter().fold(run, |watch, path| watch.and(cx.fs().path(path)))
+        self.files().into_iter().fold(run, |watch, path| {
+            let is_dir = path.ends_with('/');
+            watch.and(if is_dir { cx.fs().tree(path) } else { cx.fs().path(path) })
+        })
     }
 
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
@@ -252,7 +261,7 @@ async fn planned(wanted: Wanted, cx: &CheckCx) -> Result<Option<RemoteDrift>> {
         cx.send(Remote::NODENAME, there.hostname);
     }
     cx.send(Remote::CHANGED, 0);
-    Ok((!text::is_settled(&planned.plan)).then_some(RemoteDrift { changes, wanted: None }))
+    Ok((!planned.plan.is_empty()).then_some(RemoteDrift { changes, wanted: None }))
 }
 
 impl Remote {
@@ -267,8 +276,23 @@ impl Remote {
 
     fn wrong_host(&self) -> Option<FieldProblem> {
         let error = Address::parse(self.address()).err()?;
-        let from = if self.host.is_some() { "" } else { " (taken from the name)" };
-        Some(FieldProblem::new("host", format_args!("{from}: {error}"), ""))
+        Some(match self.host {
+            Some(_) => FieldProblem::new("host", format_args!(": {error}"), ""),
+            None => FieldProblem::new("host", format_args!("(taken from the name): {error}"), ""),
+        })
+    }
+
+    /// A process of its own on this host needs no login.
+    fn wrong_local(&self) -> Option<FieldProblem> {
+        let is_local = matches!(Address::parse(self.address()), Ok(Address::Local(_)));
+        let fields = [
+            ("become", self.r#become.is_some()),
+            ("identity", self.identity.is_some()),
+            ("ssh_config", self.ssh_config.is_some()),
+        ];
+        let (field, _) = fields.into_iter().find(|(_, is_given)| is_local && *is_given)?;
+        let problem = "has no meaning for a process of its own on this host";
+        Some(FieldProblem::new([field, "host"], problem, "leave it out, or name a host that ssh knows"))
     }
 
     fn wrong_graph(&self) -> Option<FieldProblem> {
@@ -286,10 +310,11 @@ impl Remote {
     }
 
     /// The files of this host whose change leads to another run.
-    fn files(&self) -> Vec<PathBuf> {
+    fn files(&self) -> Vec<String> {
         let config = self.graph.as_ref().and_then(|graph| graph.config().ok());
         let read = config.map(|config| files_read(config, &[])).unwrap_or_default();
-        self.yaml.iter().cloned().chain(read.into_iter().map(|read| PathBuf::from(read.reading.path))).collect()
+        let yaml = self.yaml.iter().filter_map(|path| path.to_str().map(str::to_owned));
+        yaml.chain(read.into_iter().map(|read| read.reading.path)).collect()
     }
 
     async fn compared(&self, live: &Arc<Live>, wanted: &Wanted, state: &State, cx: &CheckCx) -> Result<Compared> {

@@ -19,6 +19,13 @@ use crate::runtime::Status;
 /// How long each step of a stop may take before the next one.
 const STEP_MAX: Duration = Duration::from_secs(10);
 
+/// The run there ends as after ^C, and nothing waits for that.
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.run.stop(StopStep::Drain);
+    }
+}
+
 /// What distinguishes a graph and its files from others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shape {

@@ -36,7 +36,10 @@ impl UidKey for EnginePlace {
 
 /// The executables that are sent, each read and compressed once for all hosts.
 #[derive(Default)]
-struct Executables(Mutex<HashMap<Option<PathBuf>, (Option<SystemTime>, Executable)>>);
+struct Executables(Mutex<HashMap<Option<PathBuf>, Read>>);
+
+/// One that was read: with the time of the file.
+type Read = (Option<SystemTime>, Executable);
 
 impl Executables {
     async fn of(&self, path: Option<&Path>) -> Result<Executable, RemoteError> {

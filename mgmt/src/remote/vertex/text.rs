@@ -38,11 +38,6 @@ fn of_entry(entry: &PlanEntry) -> Vec<Change> {
     }
 }
 
-/// Whether a plan leaves nothing to do.
-pub(super) fn is_settled(plan: &Plan) -> bool {
-    plan.is_empty()
-}
-
 /// The error of a host.
 pub(super) fn failed(host: &str, error: &RemoteError) -> Error {
     let text = Error::new(format!("{host}: {error}"));
