@@ -9,4 +9,6 @@ mod kit;
 mod plans;
 mod program;
 mod raw;
+#[cfg(feature = "etcd")]
+mod relay;
 mod runs;
