@@ -99,11 +99,12 @@ pub(super) async fn enter(
 fn in_words(error: TrustError) -> String {
     match error {
         TrustError::OtherHost { was, is, dir } => format!(
-            "this host has joined the cluster as {was}, not as {is}: name it `{was}=ADDRESS`, or move {} away there",
+            "this host has joined the cluster as {was}, not as {is}: name it `{was}=ADDRESS`, move {} away there, or give \
+             `--no-world`",
             dir.display()
         ),
         TrustError::OtherCluster(dir) => format!(
-            "this host belongs to another cluster: give it another `--prefix`, or move {} away there",
+            "this host belongs to another cluster: give it another `--prefix`, move {} away there, or give `--no-world`",
             dir.display()
         ),
         error => error.to_string(),

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
 use crate::remote::far_link::Outbox;
-use crate::remote::message::{ToFar, ToNear};
+use crate::remote::message::{ToFar, ToNear, line};
 use crate::remote::tunnel::{Frame, Streams};
 
 /// What the near end tells about the world.
@@ -30,8 +30,10 @@ impl FarStreams {
         let sent = streams.clone();
         tokio::spawn(async move {
             while let Some(frame) = frames.recv().await {
-                if out.send(&ToNear::Stream(frame)).await.is_err() {
-                    return sent.close("the connection to the host from which this run was started is lost");
+                // However slow the near end is, a frame must not get lost.
+                match (out.room().await, line(&ToNear::Stream(frame))) {
+                    (Ok(room), Ok(line)) => room.send(line),
+                    _ => return sent.close("the connection to the host from which this run was started is lost"),
                 }
             }
         });

@@ -9,6 +9,8 @@ mod kit;
 mod plans;
 mod program;
 mod raw;
+#[cfg(feature = "etcd")]
+mod relay;
 mod runs;
 mod trials;
 mod vertex;

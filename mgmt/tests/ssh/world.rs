@@ -218,7 +218,7 @@ async fn a_host_has_the_rights_of_its_own_name_and_opens_nothing_to_others() {
     let plan = output(&net, &["remote", "plan", "--yaml", g, "root@h1"]);
     assert_eq!(
         (plan.status.code(), text(&plan.stdout)),
-        (Some(0), "h1: 3 in sync\n".to_owned()),
+        (Some(0), "h1: 2 in sync\n".to_owned()),
         "{}",
         text(&plan.stderr)
     );

@@ -254,3 +254,70 @@ impl Guest {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The cluster of the host `desk`, whose servers are said to be there.
+    fn relay(prefix: &Path, servers: &[&str]) -> Relay {
+        let authority = Authority::builder().create(prefix).unwrap();
+        let identity = Identity::own(prefix, &authority, "desk", &[]).unwrap();
+        let authority = identity.authority().into();
+        let none = Relay {
+            prefix: prefix.into(),
+            authority,
+            seeds: Arc::default(),
+            way: Arc::new(Direct),
+            turn: Arc::default(),
+        };
+        none.seeds(servers.iter().copied())
+    }
+
+    #[tokio::test]
+    async fn a_host_is_led_to_servers_of_the_cluster_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let relay = relay(dir.path(), &[&url]);
+        assert!(relay.connect(&url).await.is_ok());
+        for other in ["https://127.0.0.1:22", "http://127.0.0.1:80", "unix:/run/docker.sock", "", &format!("{url}/")] {
+            let error = relay.connect(other).await.err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_identity_is_of_one_cluster_and_one_name() {
+        let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let [desk, other, host] = dirs.each_ref().map(tempfile::TempDir::path);
+        let (relay, other) = (relay(desk, &[]), self::relay(other, &[]));
+        assert!(Guest::known(host, "web1", &relay.authority).unwrap().is_none());
+        // What the authority would answer if the users were set up.
+        let answer = |relay: &Relay| {
+            let request = Guest::request(host).unwrap();
+            let request =
+                Request { version: VERSION, host: "web1".to_owned(), csr: request, token: None, names: vec![] };
+            let checked = request.check().unwrap();
+            let authority = Authority::open(&*relay.prefix).unwrap().unwrap();
+            let user = user("web1", &checked.key);
+            let issued = issue(&authority, &checked.csr.public_key, &user, None, vec!["https://a:1".to_owned()]);
+            (user, serde_json::to_value(issued.unwrap()).unwrap())
+        };
+        let (user, certificates) = answer(&relay);
+        let foreign = Guest::admitted(host, "web1", &other.authority, certificates.clone());
+        assert!(matches!(foreign, Err(TrustError::OtherCluster(_))), "{foreign:?}");
+        let guest = Guest::admitted(host, "web1", &relay.authority, certificates).unwrap();
+        assert!(guest.user() == user && !guest.renewal_in().is_zero());
+        // The key stays, so the host is the same user the next time.
+        assert_eq!(answer(&relay).0, user);
+        assert_eq!(Guest::known(host, "web1", &relay.authority).unwrap().unwrap().user(), user);
+        let known = |name: &str, relay: &Relay| Guest::known(host, name, &relay.authority).unwrap_err();
+        assert!(matches!(known("web2", &relay), TrustError::OtherHost { .. }));
+        assert!(matches!(known("web1", &other), TrustError::OtherCluster(_)));
+        // Without servers that answer, no host is let in.
+        let refused = relay.certify("web1", "no request".to_owned()).await.unwrap_err();
+        assert!(refused.contains("can't be used"), "{refused}");
+        assert!(relay.certify("", Guest::request(host).unwrap()).await.unwrap_err().contains("1 to 253 bytes"));
+    }
+}
