@@ -66,7 +66,7 @@ impl<G: Gapi> Builder<G> {
             core.forget_absent(clock::today(), existing);
         }
         let (converged, exit_code) = (core.converged.subscribe(), core.exit_code.subscribe());
-        let (events, site) = (self.options.events, self.options.preparing.site.clone());
+        let (events, site) = (Arc::clone(&self.options.events), self.options.preparing.site.clone());
         let (reloads, reloads_in) = mpsc::unbounded_channel();
         let ((ended, has_ended), (quit, quits)) = (watch::channel(None), watch::channel(None));
         let handle = Engine {
