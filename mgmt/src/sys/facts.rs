@@ -49,9 +49,9 @@ pub fn check_hostname(name: &str) -> Result<(), String> {
     Err(format!("the host name `{}` {problem}", name.escape_debug()))
 }
 
-/// A text that only this host has, as long as it runs: it is not its name, which others may have too, and not its
-/// `machine-id`, which copies of a machine share. Containers with a network of their own are hosts of their own. `None`:
-/// the kernel does not show it.
+/// A text that only this host has, as long as it runs: not its name, which others may have too, and not its
+/// `machine-id`, which copies of a machine share. Containers with a network of their own are hosts of their own.
+/// `None`: the kernel does not show it.
 pub fn identity() -> Option<String> {
     if_simulated!(_host => None);
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;

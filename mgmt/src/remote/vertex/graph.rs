@@ -173,31 +173,37 @@ impl JsonSchema for RemoteGraph {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::resource::Secret;
-    use crate::resources::{File, Password};
+
+    fn graph(resource: &Json, origin: &str) -> RemoteGraph {
+        let mut resource = resource.clone();
+        resource["origin"] = origin.into();
+        serde_json::from_value(json!({ "graph": "remote", "resources": [resource] })).unwrap()
+    }
 
     fn motd(content: &str) -> RemoteGraph {
-        RemoteGraph::declare(|g| _ = g.add(File::new("/etc/motd").content(content)))
+        graph(&json!({ "kind": "file", "name": "/etc/motd", "fields": { "content": content } }), "one.rs:1")
     }
 
     #[test]
     fn graphs_that_declare_the_same_are_equal_wherever_they_were_declared() {
-        let other = RemoteGraph::declare(|g| _ = g.add(File::new("/etc/motd").content("one")));
+        let other = graph(&json!({ "kind": "file", "name": "/etc/motd", "fields": { "content": "one" } }), "two.rs:7");
         assert_eq!(motd("one"), other);
         assert_ne!(motd("one"), motd("two"));
-        let secret = |text: &str| {
-            let secret = Secret::new(text.to_owned());
-            RemoteGraph::declare(|g| _ = g.add(File::new("/etc/key").content(secret)))
-        };
-        assert_eq!(secret("canary"), secret("canary"));
-        assert_ne!(secret("canary"), secret("another"));
     }
 
+    #[cfg(feature = "http")]
     #[test]
     fn a_secret_in_it_is_neither_shown_nor_written_as_data() {
-        let secret = Secret::new("canary".to_owned());
-        let graph = RemoteGraph::declare(|g| _ = g.add(File::new("/etc/key").content(secret)));
+        let server = |secret: &str| {
+            let fields = json!({ "auth_path": "/", "auth_user": "ann", "auth_hash": secret });
+            graph(&json!({ "kind": "http:server", "name": "127.0.0.1:1", "fields": fields }), "one.rs:1")
+        };
+        assert_eq!(server("canary"), server("canary"));
+        assert_ne!(server("canary"), server("another"));
+        let graph = server("canary");
         assert!(!format!("{graph:?}").contains("canary"));
         assert!(!serde_json::to_string(&graph).unwrap().contains("canary"));
         let (clear, has_secret) = in_clear(|| serde_json::to_value(&graph).unwrap());
@@ -206,20 +212,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_graph_is_kept_until_it_is_asked_for() {
-        let twice = RemoteGraph::declare(|g| {
-            g.add(Password::new("a").length(0));
-        });
-        assert!(twice.config().is_ok_and(|config| validate(config).is_err()));
+    fn a_graph_as_data_is_examined_when_it_is_read() {
+        let wrong = json!({ "graph": "g", "resources": [{ "kind": "file", "name": "relative" }] });
+        let error = serde_json::from_value::<RemoteGraph>(wrong).unwrap_err().to_string();
+        assert!(error.contains("relative"), "{error}");
+        let unknown = json!({ "graph": "g", "resources": [{ "kind": "fil", "name": "/x" }] });
+        let error = serde_json::from_value::<RemoteGraph>(unknown).unwrap_err().to_string();
+        assert!(error.contains("did you mean `file`?"), "{error}");
     }
 
     #[cfg(feature = "yaml")]
     #[test]
     fn a_text_is_a_graph_file_and_its_mistakes_have_their_lines() {
-        let text = "graph: web\nresources:\n  file:\n  - name: /etc/motd\n    content: one\n";
+        let text = "graph: remote\nresources:\n  file:\n  - name: /etc/motd\n    content: one\n";
         let graph: RemoteGraph = serde_json::from_value(text.into()).unwrap();
         assert_eq!(graph, motd("one"));
-        let wrong = serde_json::from_value::<RemoteGraph>("graph: web\nresources:\n  fil: []\n".into()).unwrap_err().to_string();
+        let wrong = serde_json::from_value::<RemoteGraph>("graph: web\nresources:\n  fil: []\n".into());
+        let wrong = wrong.unwrap_err().to_string();
         assert!(wrong.contains("there is no kind `fil`") && wrong.contains("remote:3:3"), "{wrong}");
     }
 }

@@ -29,8 +29,8 @@ use mgmt_macros::Resource;
 ///
 /// What fails there is a failure of this resource, and each of its tries begins the run again. A host that can't be
 /// reached, or whose connection was lost, is waited for, and so is a graph that waits for a cause there. A host whose
-/// key is not known, or has changed, is a failure. A plan is made there too, and its changes are those of this resource;
-/// in noop, nothing runs there.
+/// key is not known, or has changed, is a failure. A plan is made there too, and its changes are those of this
+/// resource; in noop, nothing runs there.
 ///
 /// If the resource is refreshed, the run there ends and begins again, so that everything there is checked.
 ///
