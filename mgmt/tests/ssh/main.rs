@@ -9,3 +9,4 @@ mod hosts;
 mod link;
 mod logins;
 mod places;
+mod systemd;
