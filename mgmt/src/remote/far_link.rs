@@ -28,12 +28,20 @@ pub(super) struct Inbox {
     cutter: Cutter,
     /// When something came last.
     heard: Instant,
+    /// How long the near end may be silent; `None`: its end is known in another way.
+    silence_max: Option<Duration>,
     is_lost: bool,
 }
 
 impl Inbox {
     pub(super) fn new(parts: mpsc::Receiver<io::Result<Vec<u8>>>) -> Inbox {
-        Inbox { parts, cutter: Cutter::default(), heard: Instant::now(), is_lost: false }
+        let silence_max = Some(SILENCE_MAX);
+        Inbox { parts, cutter: Cutter::default(), heard: Instant::now(), silence_max, is_lost: false }
+    }
+
+    /// However long nothing comes, the near end is not gone.
+    pub(super) fn patient(self) -> Inbox {
+        Inbox { silence_max: None, ..self }
     }
 
     /// Whether the near end is gone.
@@ -60,7 +68,11 @@ impl Inbox {
                     Err(error) => return Inbound::Lost(format!("what came is no message: {error}")),
                 }
             }
-            match timeout_at(self.heard + SILENCE_MAX, self.parts.recv()).await {
+            let next = match self.silence_max {
+                Some(most) => timeout_at(self.heard + most, self.parts.recv()).await,
+                None => Ok(self.parts.recv().await),
+            };
+            match next {
                 Ok(Some(Ok(part))) => {
                     self.heard = Instant::now();
                     self.cutter.push(&part);

@@ -15,7 +15,7 @@ use crate::remote::far::Failed;
 use crate::remote::far_link::{Inbound, Inbox, Outbox};
 use crate::remote::lines::LINE_BYTES_MAX;
 use crate::remote::message::{End, HowEnded, Sent, ToFar, ToNear, line};
-use crate::remote::receiving::{Receiving, Step};
+use crate::remote::receiving::{Placed, Receiving, Step};
 use crate::runtime::{Builder, Engine, Event, EventKind, Events, Status};
 
 /// The exit codes of a run, as of one on this machine.
@@ -40,6 +40,13 @@ enum Stage {
     Abandons,
 }
 
+/// What the near end supplies.
+pub(super) enum Supply {
+    Graphs(GraphSender),
+    /// The executable makes its graphs by itself, of which these are the files.
+    Files(mpsc::UnboundedSender<Placed>),
+}
+
 /// A run at the far end.
 pub(super) struct FarRun {
     out: Outbox,
@@ -48,8 +55,7 @@ pub(super) struct FarRun {
     /// The converged timeout does not end the run.
     stays: bool,
     receiving: Receiving,
-    /// `None`: the executable makes its graphs by itself.
-    sender: Option<GraphSender>,
+    supply: Supply,
     acceptance: mpsc::UnboundedReceiver<bool>,
     /// The graphs whose acceptance is awaited.
     handed: VecDeque<u64>,
@@ -93,7 +99,7 @@ impl FarRun {
         warnings: Warnings,
         converged_timeout: Option<Duration>,
         receiving: Receiving,
-        sender: Option<GraphSender>,
+        supply: Supply,
         acceptance: mpsc::UnboundedReceiver<bool>,
     ) -> FarRun {
         FarRun {
@@ -103,8 +109,8 @@ impl FarRun {
             stays: false,
             receiving,
             // The first graph was handed over before the run.
-            handed: sender.iter().map(|_| 1).collect(),
-            sender,
+            handed: matches!(supply, Supply::Graphs(_)).then_some(1).into_iter().collect(),
+            supply,
             acceptance,
             pending: Vec::new(),
             missed: 0,
@@ -298,13 +304,17 @@ impl FarRun {
                     self.say(&ToNear::Warning(Note::new(why)));
                 }
             }
-            ToFar::Begin(_) | ToFar::Alive => {}
+            ToFar::Begin(_) | ToFar::Alive | ToFar::Detach | ToFar::Attach | ToFar::Seen(_) => {}
         }
     }
 
     fn overtake(&mut self, sent: Sent) {
-        if self.sender.is_none() {
-            let why = "the executable makes its graph by itself, and takes no other one";
+        let why = match (&self.supply, &sent.graph) {
+            (Supply::Graphs(_), Some(_)) | (Supply::Files(_), None) => None,
+            (Supply::Graphs(_), None) => Some("only files have come, and the graph in force was sent with its own"),
+            (Supply::Files(_), Some(_)) => Some("the executable makes its graph by itself, and takes no other one"),
+        };
+        if let Some(why) = why {
             return self.refuse(sent.number, vec![Note::new(why)]);
         }
         if let Some(former) = self.receiving.begin(sent) {
@@ -321,10 +331,17 @@ impl FarRun {
             Step::Want(wanted) => self.say(&ToNear::Want(wanted)),
             Step::Refused(number, notes) => self.refuse(number, notes),
             Step::Ready(arrived) => {
-                if let (Some(sender), Some(config)) = (self.sender.clone(), arrived.config) {
-                    self.handed.push_back(arrived.number);
-                    // Waits until the engine has taken the one before.
-                    tokio::spawn(async move { sender.send(config).await });
+                self.handed.push_back(arrived.number);
+                match (&self.supply, arrived.config) {
+                    (Supply::Graphs(sender), Some(config)) => {
+                        let sender = sender.clone();
+                        // Waits until the engine has taken the one before.
+                        tokio::spawn(async move { sender.send(config).await });
+                    }
+                    // An error means that the run ends.
+                    (Supply::Files(place), _) => drop(place.send(arrived.placed)),
+                    // A graph that was sent has come with a graph.
+                    (Supply::Graphs(_), None) => {}
                 }
             }
         }

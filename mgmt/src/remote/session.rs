@@ -12,6 +12,7 @@ use crate::gapi::Packed;
 use crate::graph::{Carried, ContentId, ContentRef, DEPLOY_BYTES_MAX};
 use crate::id::in_one_line;
 use crate::plan::Plan;
+use crate::remote::detached::Detached;
 use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
 use crate::remote::lines::{Cutter, Found, foreign};
@@ -75,7 +76,8 @@ pub(super) async fn open(
         .map_err(|error| RemoteError::Start(format!("the settings have no form as data: {error}")))?;
     let mut variables = vec![(FAR_END_VARIABLE.to_owned(), nonce.as_str().into())];
     variables.extend(job.vars.iter().cloned());
-    let launch = Launch { arguments: job.arguments.clone(), variables, early };
+    let stays = matches!(task, Task::Detach { .. });
+    let launch = Launch { arguments: job.arguments.clone(), variables, early, stays };
     let channel = transport.start(launch).await?;
     let (outgoing, wanted) = mpsc::unbounded_channel();
     let (orders, orders_in) = mpsc::unbounded_channel();
@@ -120,6 +122,7 @@ pub(super) async fn open(
 pub(super) enum Yield {
     Plan(Box<Plan>),
     Packed(Box<Packed>),
+    Found(Option<Box<Detached>>),
 }
 
 struct Near {
@@ -301,7 +304,16 @@ impl Near {
         match message {
             ToNear::Alive => {}
             ToNear::Hello(hello) => report(Report::Hello(hello)),
-            ToNear::Begun => report(Report::Started),
+            ToNear::Begun => {
+                report(Report::Started);
+                if matches!(self.task, Task::Detach { .. }) {
+                    self.send(Outgoing::Message(ToFar::Detach));
+                }
+            }
+            ToNear::Upto(number) => self.send(Outgoing::Message(ToFar::Seen(number))),
+            ToNear::Left(run) => report(Report::Left(run)),
+            ToNear::Attached(run) => report(Report::Attached(run)),
+            ToNear::Found(found) => self.give(Yield::Found(found)),
             ToNear::Event(event) => report(Report::Event(event)),
             ToNear::Missed(count) => report(Report::Missed(count)),
             ToNear::Progress(progress) => report(Report::Progress(progress)),

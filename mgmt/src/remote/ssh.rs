@@ -70,6 +70,7 @@ impl Ssh {
             match link.start(&launch.arguments, &launch.variables, &launch.early).await {
                 // The connection of an earlier start may be gone by now.
                 Err(LinkError { problem: LinkProblem::Lost { .. }, .. }) => kept.link = None,
+                Ok(_) if launch.stays && !link.keeps_executable().await => return Err(not_kept()),
                 started => return started.map_err(failed),
             }
         }
@@ -85,6 +86,9 @@ impl Ssh {
             opened.map_err(failed)?
         };
         kept.was_asked |= link.was_asked();
+        if launch.stays && !link.keeps_executable().await {
+            return Err(not_kept());
+        }
         kept.link = Some(link);
         Ok(running)
     }
@@ -92,7 +96,14 @@ impl Ssh {
 
 /// The name of the host is known to the caller.
 fn failed(error: LinkError) -> RemoteError {
-    RemoteError::Start(error.problem.to_string())
+    let text = error.problem.to_string();
+    if error.problem.can_pass() { RemoteError::Start(text) } else { RemoteError::Refused(text) }
+}
+
+fn not_kept() -> RemoteError {
+    let why = "the executable can't stay there after this connection, which a run that stays needs: no directory there can \
+               keep it; let the user have a home directory that can be written and where programs run";
+    RemoteError::Refused(why.to_owned())
 }
 
 impl Transport for Ssh {

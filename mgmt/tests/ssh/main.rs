@@ -3,6 +3,7 @@
 #[path = "../../src/sys/spaces/again.rs"]
 mod again;
 mod command_line;
+mod detached;
 mod errors;
 mod faults;
 mod hosts;

@@ -228,6 +228,12 @@ impl SystemdHost {
         run(self.command("/bin/sh").args(["-ec", script]))
     }
 
+    /// What a script there prints, as root, whether it succeeds or not.
+    pub(crate) fn try_sh(&self, script: &str) -> String {
+        let output = self.command("/bin/sh").args(["-ec", script]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// Nothing reaches the host any more, or it does again.
     pub(crate) fn cut(&self, is_cut: bool) {
         let state = if is_cut { "down" } else { "up" };

@@ -38,7 +38,7 @@ pub use escape::{escape_lossless, escape_text};
 pub use lines::{LINE_BYTES_MAX, Line, LineEvent, LineStream, spawn_lines};
 pub use outlive::{run_to_its_end, to_its_end};
 #[cfg(feature = "ssh")]
-pub use piped::{Piped, spawn_piped};
+pub use piped::{Piped, PipedEnd, own_session, spawn_alone, spawn_piped};
 pub use run::{Output, run, run_guarded, run_until};
 pub use rustix::process::Signal;
 pub use spawn::FAR_END_VARIABLE;

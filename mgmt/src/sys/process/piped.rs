@@ -1,7 +1,8 @@
-//! A process that this one talks with, by its standard input and output. Nothing here ends it: it ends by itself when
-//! its input does.
+//! This program once more, as a process that nothing here ends: one that this process talks with, by its standard input
+//! and output, ends by itself when its input does; one that is left alone does not.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -73,4 +74,24 @@ pub fn spawn_piped(program: &Path, args: &[OsString], vars: &[(String, OsString)
         stderr: ChildStderr::from_std(stderr)?,
         end,
     })
+}
+
+/// Starts this program without a way to talk with it, so that it can outlive this process: what it prints goes to this
+/// file. It must begin a session of its own ([`own_session`]).
+///
+/// # Errors
+/// The program can't be started.
+pub fn spawn_alone(program: &Path, args: &[OsString], vars: &[(String, OsString)], log: File) -> io::Result<PipedEnd> {
+    catch_ends_of_children();
+    let mut std = StdCommand::new(program);
+    std.args(args).envs(vars.iter().map(|(name, value)| (name, value)));
+    std.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let child = limits::under_the_first(|| std.spawn(), Pid::from_child)?;
+    Ok(PipedEnd(Child::new(Leader::outliving(child))))
+}
+
+/// Makes this process the first one of a session of its own, which no terminal and no login ends.
+pub fn own_session() {
+    // One that leads a process group has been given a session, or a group, of its own already.
+    let _ = rustix::process::setsid();
 }
