@@ -297,3 +297,16 @@ fn the_hosts_of_cluster_know_one_another_by_an_etcd_that_they_run() {
     assert_eq!(ended.out, CLUSTER);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "it leaves nothing");
 }
+
+#[cfg(feature = "ssh")]
+#[test]
+fn remote_plans_its_graph_with_the_names_of_the_hosts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = Program::new(&example("remote"));
+    let ended = program.args("remote plan local:one local:two --prefix").arg(dir.path()).run().code(2);
+    assert!(ended.out.contains("one, two:\n  ~ file[/tmp/mgmt-remote/]\n"), "{}", ended.out);
+    for host in ["one", "two"] {
+        assert!(ended.out.contains(&format!("+this is {host}\n")), "{}", ended.out);
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "a plan makes nothing");
+}

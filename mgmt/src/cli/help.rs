@@ -182,6 +182,7 @@ pub(crate) fn remote_run(command: Command) -> Command {
         ("web1 web2", "repair what has drifted there now; each host ends when it has converged"),
         ("web1 web2 -t 5", "all end when all have been converged for 5 seconds"),
         ("root@10.0.0.7 --watch", "stay, and repair whatever drifts there, until ^C"),
+        ("web1 --detach", "leave the run there: it repairs without this program"),
     ];
     // `remote` hides all options of a run; a run there takes most of them, so show these again.
     let hidden = ["graphviz", "graphviz_filter", "metrics", "converged_status_file"];
@@ -193,6 +194,30 @@ pub(crate) fn remote_run(command: Command) -> Command {
         if is_shown || is_source { arg.hide(false) } else { arg }
     });
     extended(command, &examples, exit::OF_REMOTE)
+}
+
+#[cfg(feature = "ssh")]
+pub(crate) fn remote_attach(command: Command) -> Command {
+    let examples = [("web1", "print what has happened there, and what happens, until ^C, which leaves it there")];
+    left(command, &examples)
+}
+
+#[cfg(feature = "ssh")]
+pub(crate) fn remote_stop(command: Command) -> Command {
+    let examples = [("web1 web2", "end both, and return when they have ended; ^C cancels what still runs there")];
+    left(command, &examples)
+}
+
+#[cfg(feature = "ssh")]
+pub(crate) fn remote_list(command: Command) -> Command {
+    left(command, &[("--hosts hosts.txt --json", "print which runs are on many hosts, as data")])
+}
+
+/// A command about runs that were left on hosts.
+#[cfg(feature = "ssh")]
+fn left(command: Command, examples: &[(&str, &str)]) -> Command {
+    let command = only(command, &[&["prefix", "hostname"]]).mut_arg("each", |arg| arg.hide(true));
+    extended(command.mut_arg("no_caching", |arg| arg.hide(true)), examples, exit::OF_REMOTE)
 }
 
 /// The commands that take names of resources.

@@ -60,7 +60,7 @@ pub use deploy::{DeployCommand, DeployOptions, PublishOptions};
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
 pub use prefix::default_prefix;
 #[cfg(feature = "ssh")]
-pub use remote::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
+pub use remote::{HostOptions, RemoteCommand, RemoteLeftOptions, RemotePlanOptions, RemoteRunOptions, SshOptions};
 pub use servers::ServerOptions;
 pub use setup::Svc;
 #[cfg(feature = "yaml")]

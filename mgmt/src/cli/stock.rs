@@ -134,7 +134,7 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
             Command::Deploy(options) => options.what.is_none(),
             // On another host, the graph comes from the host that has started this program there.
             #[cfg(feature = "ssh")]
-            Command::Remote { .. } => crate::remote::far_end().is_none(),
+            Command::Remote { what } => what.needs_graph() && crate::remote::far_end().is_none(),
             Command::Ask(_) | Command::Cluster { .. } | Command::Capture(_) => false,
             Command::Schema | Command::Completion { .. } | Command::Man => false,
         },

@@ -20,9 +20,20 @@ impl Watcher {
     /// A watcher of these files, which need not exist. Must be called in a tokio runtime. No change after the return is
     /// missed.
     pub(crate) fn new<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Watcher, Failure> {
+        Watcher::of(paths.into_iter().map(|path| (path, Watched::Path)))
+    }
+
+    /// The same with all that is below the paths that end with a slash.
+    #[cfg(feature = "ssh")]
+    pub(crate) fn with_trees<'a>(paths: impl IntoIterator<Item = &'a str>) -> Result<Watcher, Failure> {
+        let watched = |path: &str| if path.ends_with('/') { Watched::Tree } else { Watched::Path };
+        Watcher::of(paths.into_iter().map(|path| (Path::new(path), watched(path))))
+    }
+
+    fn of<'a>(paths: impl Iterator<Item = (&'a Path, Watched)>) -> Result<Watcher, Failure> {
         let mut hub = Hub::new(Options::default());
-        for path in paths {
-            hub.subscribe(0, path, Watched::Path)
+        for (path, watched) in paths {
+            hub.subscribe(0, path, watched)
                 .map_err(|error| Failure::of(format_args!("{} can't be followed", path.display()), error))?;
         }
         Ok(Watcher { hub, dirty: false })

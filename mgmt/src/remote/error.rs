@@ -58,12 +58,16 @@ fn listed(notes: &[Note]) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {
-    /// The machine can't be reached, or the executable can't be started there.
+    /// The machine can't be reached, or the executable can't be started there; another try may succeed.
     #[error("{0}")]
     Start(String),
     /// The machine can't be reached now, which can change by itself: the network, or the machine is down or overloaded.
     #[error("{0}")]
     Unreachable(String),
+    /// The machine, or what leads to it, refuses this: another try has the same end until something is changed, such as
+    /// a key or the executable.
+    #[error("{0}")]
+    Refused(String),
     /// The process there did not answer as an executable of mgmt does.
     #[error("the process there does not answer as mgmt does: {why}{}", with(.printed))]
     NoFarEnd {

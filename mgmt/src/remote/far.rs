@@ -11,11 +11,12 @@ use tokio::time::timeout;
 
 use crate::gapi::{Fixed, Gapi, Packed, TravelTerms, Warnings, builtin_kinds, channel, fixed, pack_files};
 use crate::graph::{ContentRef, GraphConfig, Kinds, Problems};
+use crate::remote::detached::{Hub, Manner, Place, Stays, place_of, relay, start};
 use crate::remote::error::Note;
 use crate::remote::far_graphs::FarGraphs;
 use crate::remote::far_guard;
 use crate::remote::far_link::{Closed, Inbound, Inbox, Outbox};
-use crate::remote::far_run::FarRun;
+use crate::remote::far_run::{FarRun, Supply};
 use crate::remote::far_trial::{FarTrial, confirmed};
 use crate::remote::far_world::enter;
 use crate::remote::job::PRIVATE;
@@ -25,7 +26,8 @@ use crate::remote::message::{
 use crate::remote::receiving::Receiving;
 use crate::runtime::trial::Trial;
 use crate::runtime::{Builder, Engine, EngineError};
-use crate::sys::process::FAR_END_VARIABLE;
+use crate::sys::process::{FAR_END_VARIABLE, own_session};
+use crate::sys::stdio::Conversation;
 use crate::sys::task::blocking;
 use crate::sys::users::is_root;
 use crate::sys::{facts, stdio};
@@ -43,6 +45,8 @@ const BEGIN_MAX: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct FarEnd {
     nonce: String,
+    /// If this process stays when the near end leaves.
+    stays: Option<Stays>,
     kinds: Kinds,
 }
 
@@ -51,7 +55,8 @@ pub struct FarEnd {
 /// `remote`.
 pub fn far_end() -> Option<FarEnd> {
     let nonce = std::env::var(FAR_END_VARIABLE).ok().filter(|nonce| !nonce.is_empty())?;
-    Some(FarEnd { nonce, kinds: builtin_kinds() })
+    let stays = place_of(nonce.as_ref());
+    Some(FarEnd { nonce, stays, kinds: builtin_kinds() })
 }
 
 /// What the base of a far end is for.
@@ -72,6 +77,8 @@ pub(crate) struct Base<G> {
     pub(crate) prefix: Option<PathBuf>,
     /// Whether nothing is changed: every resource is in noop, or drift is only reported.
     pub(crate) noop: bool,
+    /// Whether the prefix is removed at the end.
+    pub(crate) is_temporary: bool,
     /// Where the warnings about graphs go.
     pub(crate) warnings: Warnings,
     pub(crate) converged_timeout: Option<Duration>,
@@ -97,6 +104,7 @@ impl FarEnd {
                 builder,
                 prefix: None,
                 noop: false,
+                is_temporary: false,
                 warnings,
                 converged_timeout: None,
                 max_runtime: Duration::ZERO,
@@ -118,29 +126,14 @@ impl FarEnd {
                 }
             };
         }
-        let conversation = match stdio::take() {
-            Ok(conversation) => conversation,
-            Err(error) => {
-                tracing::error!(target: "mgmt", "standard input and output can't be used: {error}");
-                return FAILED;
-            }
-        };
+        let Some((conversation, hub)) = self.conversation().await else { return FAILED };
         let out = Outbox::new(conversation.output);
         let mut inbox = Inbox::new(conversation.input);
-        let hello = Hello {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            hostname: facts::hostname(),
-            arch: std::env::consts::ARCH.to_owned(),
-            root: is_root(),
-        };
-        // Other output may have no end of line.
-        let mark = format!("\n{MARK}{VERSION} {}\n", self.nonce);
-        let greeted = async {
-            out.send_line(mark.into_bytes()).await?;
-            out.send(&ToNear::Hello(hello)).await
-        };
-        if greeted.await.is_err() {
+        if hub.is_some() {
+            inbox = inbox.patient();
+        }
+        // A near end reaches a run that stays through a process that has greeted it.
+        if hub.is_none() && greet(&self.nonce, &out).await.is_err() {
             return FAILED;
         }
         let outcome = match begun(&mut inbox).await {
@@ -152,14 +145,38 @@ impl FarEnd {
             Err(failed) => failed.end(&out).await,
         };
         let code = end.code;
+        if let Some(hub) = &hub {
+            hub.record_end(&end).await;
+        }
         let last = async {
             let _ = out.send(&ToNear::End(end)).await;
             out.flush().await;
+            if let Some(hub) = &hub {
+                hub.finish().await;
+            }
         };
         // Without a near end, what is not written at once never will be.
         let limit = if inbox.is_lost() { LOST_WORDS } else { SILENCE_MAX };
         let _ = timeout(limit, last).await;
         code
+    }
+
+    /// The way to the near end: the standard streams, or those that come and go.
+    async fn conversation(&self) -> Option<(Conversation, Option<Hub>)> {
+        let taken = match &self.stays {
+            None => stdio::take().map(|conversation| (conversation, None)),
+            Some(stays) => {
+                own_session();
+                Hub::begin(stays).await.map(|(hub, conversation)| (conversation, Some(hub)))
+            }
+        };
+        match taken {
+            Ok(taken) => Some(taken),
+            Err(error) => {
+                tracing::error!(target: "mgmt", "the near end can't be talked with: {error}");
+                None
+            }
+        }
     }
 
     async fn execute<G: Gapi>(
@@ -169,7 +186,7 @@ impl FarEnd {
         inbox: &mut Inbox,
         out: &Outbox,
     ) -> Result<End, Failed> {
-        let looks = begin.task != Task::Run;
+        let looks = !matches!(begin.task, Task::Run | Task::Detach { .. });
         let (stays, trial) = (begin.settings.stays, begin.settings.trial.clone());
         let trail = begin.settings.trail.clone();
         // Packing runs nothing, on the machine where the way begins.
@@ -178,9 +195,14 @@ impl FarEnd {
         }
         let host = begin.settings.hostname.clone();
         let base = base(BaseFor { looks, has_world: begin.world.is_some() }).map_err(Failed::Other)?;
-        let mut base = base.with(begin.settings);
+        let mut base = base.with(&begin.settings);
+        if self.stays.is_none()
+            && let Some(end) = of_detached(&begin, &base, inbox, out).await
+        {
+            return end;
+        }
         base.builder = base.builder.provide_own(self.kinds.clone());
-        let Base { mut builder, prefix, noop, warnings, converged_timeout, max_runtime } = base;
+        let Base { mut builder, prefix, noop, is_temporary, warnings, converged_timeout, max_runtime } = base;
         if let Task::Confirm { id } = begin.task {
             let prefix = prefix.ok_or_else(no_prefix)?;
             return unless_stopped(confirmed(&prefix, id), inbox).await?;
@@ -209,19 +231,20 @@ impl FarEnd {
             // The receiver is here, and has room for one.
             let _ = sender.send(config).await;
         }
+        let (place, arriving) = mpsc::unbounded_channel();
         let mut builder = builder.map_gapi(|own| match is_sent {
             true => FarGraphs::sent(sent, accepted, trail),
-            false => FarGraphs::own(own, placed, kinds, accepted, trail),
+            false => FarGraphs::own(own, placed, kinds, arriving, accepted, trail),
         });
         if looks {
             return plan(builder, &warnings, inbox, out).await;
         }
-        let sender = is_sent.then_some(sender);
-        let run = FarRun::new(out.clone(), warnings, converged_timeout, receiving, sender, acceptance);
+        let supply = if is_sent { Supply::Graphs(sender) } else { Supply::Files(place) };
+        let run = FarRun::new(out.clone(), warnings, converged_timeout, receiving, supply, acceptance);
         let run = run.stays(stays);
         let run = match trial.filter(|_| !noop) {
             Some(trial) => {
-                let prefix = prefix.ok_or_else(no_prefix)?;
+                let prefix = prefix.filter(|_| !is_temporary).ok_or_else(no_prefix)?;
                 if let Some(lack) = far_guard::begin(&prefix, !trial.is_here).await.map_err(Failed::Other)? {
                     out.send(&ToNear::Warning(Note::new(lack))).await.map_err(gone)?;
                 }
@@ -235,7 +258,7 @@ impl FarEnd {
 }
 
 impl<G: Gapi> Base<G> {
-    fn with(mut self, settings: JobSettings) -> Base<G> {
+    fn with(mut self, settings: &JobSettings) -> Base<G> {
         let JobSettings {
             hostname,
             prefix,
@@ -247,14 +270,14 @@ impl<G: Gapi> Base<G> {
             stays: _,
             trial: _,
             trail,
-        } = settings;
+        } = settings.clone();
         self.builder = self.builder.provide_own(trail);
         if let Some(hostname) = hostname {
             self.builder = self.builder.hostname(hostname);
         }
         if let Some(prefix) = prefix {
             self.builder = self.builder.prefix(&prefix);
-            self.prefix = Some(prefix);
+            (self.prefix, self.is_temporary) = (Some(prefix), false);
         }
         if noop {
             self.noop = true;
@@ -276,6 +299,83 @@ impl<G: Gapi> Base<G> {
 fn no_prefix() -> Failed {
     let why = "a run that must be confirmed needs a working directory there that lasts: give one with `--prefix`";
     Failed::Other(why.to_owned())
+}
+
+/// Begins the conversation.
+async fn greet(nonce: &str, out: &Outbox) -> Result<(), Closed> {
+    let hello = Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        hostname: facts::hostname(),
+        arch: std::env::consts::ARCH.to_owned(),
+        root: is_root(),
+    };
+    // Other output may have no end of line.
+    out.send_line(format!("\n{MARK}{VERSION} {nonce}\n").into_bytes()).await?;
+    out.send(&ToNear::Hello(hello)).await
+}
+
+/// What becomes of a task that is about a run that stays. `None`: it is about none.
+async fn of_detached<G: Gapi>(
+    begin: &Begin,
+    base: &Base<G>,
+    inbox: &mut Inbox,
+    out: &Outbox,
+) -> Option<Result<End, Failed>> {
+    let place = base.prefix.as_deref().filter(|_| !base.is_temporary).map(Place::of);
+    let none = "a run can only stay, and be found, in a working directory that lasts: give one with --prefix";
+    let none = || Failed::Other(none.to_owned());
+    match &begin.task {
+        Task::Plan | Task::Pack { .. } | Task::Confirm { .. } => None,
+        Task::Run => {
+            let refusal = blocking(move || place.and_then(|place| place.refusal())).await?;
+            Some(Err(Failed::Other(refusal)))
+        }
+        Task::Detach { variables } => Some(match place {
+            Some(place) => leave(&place, begin, variables, inbox, out).await,
+            None => Err(none()),
+        }),
+        Task::Attach | Task::Stop => Some(match place {
+            Some(place) => {
+                let manner = if begin.task == Task::Stop { Manner::Stop } else { Manner::Attach };
+                relay(&place, manner, inbox, out).await
+            }
+            None => Err(none()),
+        }),
+        Task::Find => {
+            let found = blocking(move || place.and_then(|place| place.read())).await;
+            let sent = out.send(&ToNear::Found(found.map(Box::new))).await.map_err(gone);
+            Some(sent.map(|()| End { code: 0, error: None, how: HowEnded::Found }))
+        }
+    }
+}
+
+/// Starts the process that stays, and passes on to it what the near end sends, until it stays.
+async fn leave(
+    place: &Place,
+    begin: &Begin,
+    variables: &[String],
+    inbox: &mut Inbox,
+    out: &Outbox,
+) -> Result<End, Failed> {
+    let (version, graph) = (begin.version, begin.graph.clone());
+    let settings = JobSettings { prefix: Some(place.prefix().to_owned()), ..begin.settings.clone() };
+    let first = ToFar::Begin(Box::new(Begin { version, task: Task::Run, settings, graph, world: None }));
+    // What comes meanwhile is for it, too.
+    let mut messages = vec![first];
+    let starting = async { start(place, variables).await.map_err(Failed::Other) };
+    let mut starting = std::pin::pin!(starting);
+    let stream = loop {
+        tokio::select! {
+            stream = &mut starting => break stream?,
+            inbound = inbox.next() => match inbound {
+                Inbound::Message(ToFar::Stop(_)) => return Err(Failed::Stopped(HowEnded::Stopped)),
+                Inbound::Message(message) => messages.push(message),
+                Inbound::Lost(_) => return Err(Failed::Stopped(HowEnded::StoppedThere)),
+            },
+        }
+    };
+    relay(place, Manner::Leave(stream, messages), inbox, out).await
 }
 
 /// The first message, if it is one that this version can follow.

@@ -20,8 +20,21 @@ pub(super) struct FarGraphs<G> {
 
 #[derive(Debug)]
 enum Source<G> {
-    Own(G, Option<(Placed, Kinds)>),
+    Own(Own<G>),
     Sent(Channel),
+}
+
+/// Graphs that the executable makes by itself.
+#[derive(Debug)]
+struct Own<G> {
+    gapi: G,
+    /// The files that have travelled for the last one. `None`: none do.
+    placed: Option<Placed>,
+    kinds: Kinds,
+    /// Newer files.
+    arriving: mpsc::UnboundedReceiver<Placed>,
+    /// The source makes no other graph.
+    is_final: bool,
 }
 
 impl<G> FarGraphs<G> {
@@ -35,27 +48,48 @@ impl<G> FarGraphs<G> {
         own: G,
         placed: Option<Placed>,
         kinds: Kinds,
+        arriving: mpsc::UnboundedReceiver<Placed>,
         accepted: mpsc::UnboundedSender<bool>,
         trail: Trail,
     ) -> FarGraphs<G> {
-        FarGraphs { source: Source::Own(own, placed.map(|placed| (placed, kinds))), accepted, trail }
+        FarGraphs { source: Source::Own(Own { gapi: own, placed, kinds, arriving, is_final: false }), accepted, trail }
+    }
+}
+
+impl<G: Gapi> Own<G> {
+    /// Returns when the graph must be made again: by its source, or since its files have changed. Cancel safe.
+    async fn switched(&mut self) -> Option<Result<(), GapiError>> {
+        loop {
+            tokio::select! {
+                switched = self.gapi.switched(), if !self.is_final => match switched {
+                    None => self.is_final = true,
+                    switched => return switched,
+                },
+                Some(placed) = self.arriving.recv() => {
+                    self.placed = Some(placed);
+                    return Some(Ok(()));
+                }
+                else => return None,
+            }
+        }
     }
 }
 
 impl<G: Gapi> Gapi for FarGraphs<G> {
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
         match &mut self.source {
-            Source::Own(own, _) => own.init(data).await,
+            Source::Own(own) => own.gapi.init(data).await,
             Source::Sent(sent) => sent.init(data).await,
         }
     }
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
         let config = match &mut self.source {
-            Source::Own(own, None) => own.graph().await?,
-            Source::Own(own, Some((placed, kinds))) => {
-                let mut config = own.graph().await?;
-                placed.relocate(&mut config, kinds)?;
+            Source::Own(own) => {
+                let mut config = own.gapi.graph().await?;
+                if let Some(placed) = &own.placed {
+                    placed.relocate(&mut config, &own.kinds)?;
+                }
                 config
             }
             Source::Sent(sent) => sent.graph().await?,
@@ -65,7 +99,7 @@ impl<G: Gapi> Gapi for FarGraphs<G> {
 
     async fn switched(&mut self) -> Option<Result<(), GapiError>> {
         match &mut self.source {
-            Source::Own(own, _) => own.switched().await,
+            Source::Own(own) => own.switched().await,
             Source::Sent(sent) => sent.switched().await,
         }
     }
@@ -73,28 +107,28 @@ impl<G: Gapi> Gapi for FarGraphs<G> {
     async fn accepted(&mut self, is_accepted: bool) {
         // An error means that the run ends.
         let _ = self.accepted.send(is_accepted);
-        if let Source::Own(own, _) = &mut self.source {
-            own.accepted(is_accepted).await;
+        if let Source::Own(own) = &mut self.source {
+            own.gapi.accepted(is_accepted).await;
         }
     }
 
     async fn reload(&mut self) -> bool {
         match &mut self.source {
-            Source::Own(own, _) => own.reload().await,
+            Source::Own(own) => own.gapi.reload().await,
             Source::Sent(_) => false,
         }
     }
 
     fn files(&self) -> Vec<PathBuf> {
         match &self.source {
-            Source::Own(own, _) => own.files(),
+            Source::Own(own) => own.gapi.files(),
             Source::Sent(_) => Vec::new(),
         }
     }
 
     async fn close(&mut self) {
         match &mut self.source {
-            Source::Own(own, _) => own.close().await,
+            Source::Own(own) => own.gapi.close().await,
             Source::Sent(sent) => sent.close().await,
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Inbox {
     cutter: Cutter,
     /// When something came last.
     heard: Instant,
+    /// How long the near end may be silent; `None`: its end is known in another way.
+    silence_max: Option<Duration>,
     is_lost: bool,
     /// Messages that came while something else was waited for.
     back: VecDeque<ToFar>,
@@ -43,10 +45,16 @@ impl Inbox {
             parts,
             cutter: Cutter::default(),
             heard: Instant::now(),
+            silence_max: Some(SILENCE_MAX),
             is_lost: false,
             back: VecDeque::new(),
             world: None,
         }
+    }
+
+    /// However long nothing comes, the near end is not gone.
+    pub(super) fn patient(self) -> Inbox {
+        Inbox { silence_max: None, ..self }
     }
 
     /// Whether the near end is gone.
@@ -101,7 +109,11 @@ impl Inbox {
                     Err(error) => return Inbound::Lost(format!("what came is no message: {error}")),
                 }
             }
-            match timeout_at(self.heard + SILENCE_MAX, self.parts.recv()).await {
+            let next = match self.silence_max {
+                Some(most) => timeout_at(self.heard + most, self.parts.recv()).await,
+                None => Ok(self.parts.recv().await),
+            };
+            match next {
                 Ok(Some(Ok(part))) => {
                     self.heard = Instant::now();
                     self.cutter.push(&part);

@@ -16,7 +16,7 @@ use crate::remote::far_link::{Inbound, Inbox, Outbox};
 use crate::remote::far_trial::FarTrial;
 use crate::remote::lines::LINE_BYTES_MAX;
 use crate::remote::message::{End, HowEnded, Sent, ToFar, ToNear, line};
-use crate::remote::receiving::{Receiving, Step};
+use crate::remote::receiving::{Placed, Receiving, Step};
 use crate::runtime::{Builder, Engine, Event, EventKind, Events, Status};
 
 /// The exit codes of a run, as of one on this machine.
@@ -41,6 +41,13 @@ pub(super) enum Stage {
     Abandons,
 }
 
+/// What the near end supplies.
+pub(super) enum Supply {
+    Graphs(GraphSender),
+    /// The executable makes its graphs by itself, of which these are the files.
+    Files(mpsc::UnboundedSender<Placed>),
+}
+
 /// A run at the far end.
 pub(super) struct FarRun {
     pub(super) out: Outbox,
@@ -49,8 +56,7 @@ pub(super) struct FarRun {
     /// The converged timeout does not end the run.
     pub(super) stays: bool,
     receiving: Receiving,
-    /// `None`: the executable makes its graphs by itself.
-    sender: Option<GraphSender>,
+    supply: Supply,
     acceptance: mpsc::UnboundedReceiver<bool>,
     /// The graphs whose acceptance is awaited.
     handed: VecDeque<u64>,
@@ -98,7 +104,7 @@ impl FarRun {
         warnings: Warnings,
         converged_timeout: Option<Duration>,
         receiving: Receiving,
-        sender: Option<GraphSender>,
+        supply: Supply,
         acceptance: mpsc::UnboundedReceiver<bool>,
     ) -> FarRun {
         FarRun {
@@ -108,8 +114,8 @@ impl FarRun {
             stays: false,
             receiving,
             // The first graph was handed over before the run.
-            handed: sender.iter().map(|_| 1).collect(),
-            sender,
+            handed: matches!(supply, Supply::Graphs(_)).then_some(1).into_iter().collect(),
+            supply,
             acceptance,
             pending: Vec::new(),
             missed: 0,
@@ -331,12 +337,17 @@ impl FarRun {
                 }
             }
             ToFar::Begin(_) | ToFar::Alive | ToFar::Stream(_) | ToFar::Certified(_) | ToFar::Servers(_) => {}
+            ToFar::Detach | ToFar::Attach | ToFar::Seen(_) => {}
         }
     }
 
     fn overtake(&mut self, sent: Sent) {
-        if self.sender.is_none() {
-            let why = "the executable makes its graph by itself, and takes no other one";
+        let why = match (&self.supply, &sent.graph) {
+            (Supply::Graphs(_), Some(_)) | (Supply::Files(_), None) => None,
+            (Supply::Graphs(_), None) => Some("only files have come, and the graph in force was sent with its own"),
+            (Supply::Files(_), Some(_)) => Some("the executable makes its graph by itself, and takes no other one"),
+        };
+        if let Some(why) = why {
             return self.refuse(sent.number, vec![Note::new(why)]);
         }
         if let Some(former) = self.receiving.begin(sent) {
@@ -353,10 +364,17 @@ impl FarRun {
             Step::Want(wanted) => self.say(&ToNear::Want(wanted)),
             Step::Refused(number, notes) => self.refuse(number, notes),
             Step::Ready(arrived) => {
-                if let (Some(sender), Some(config)) = (self.sender.clone(), arrived.config) {
-                    self.handed.push_back(arrived.number);
-                    // Waits until the engine has taken the one before.
-                    tokio::spawn(async move { sender.send(config).await });
+                self.handed.push_back(arrived.number);
+                match (&self.supply, arrived.config) {
+                    (Supply::Graphs(sender), Some(config)) => {
+                        let sender = sender.clone();
+                        // Waits until the engine has taken the one before.
+                        tokio::spawn(async move { sender.send(config).await });
+                    }
+                    // An error means that the run ends.
+                    (Supply::Files(place), _) => drop(place.send(arrived.placed)),
+                    // A graph that was sent has come with a graph.
+                    (Supply::Graphs(_), None) => {}
                 }
             }
         }

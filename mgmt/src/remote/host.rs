@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::plan::Plan;
+use crate::remote::detached::Detached;
 use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
 use crate::remote::message::{Hello, Task};
@@ -107,7 +108,7 @@ impl Host {
     }
 
     pub(super) async fn start(&self, job: &Job) -> Result<Run, RemoteError> {
-        Ok(session::open((&self.name, &*self.transport), job, Task::Run).await?.0)
+        Ok(session::open((&self.name, &*self.transport), job, job.task()).await?.0)
     }
 
     /// The same machine, by a connection that does not exist yet.
@@ -125,6 +126,20 @@ impl Host {
     pub(super) async fn ask(&self, job: &Job, task: Task) -> Result<(), RemoteError> {
         let (run, _) = session::open((&self.name, &*self.transport), job, task).await?;
         heard(run).await.map(drop)
+    }
+
+    /// The run that was left there ([`Job::detach`]) with the same working directory, also if it has ended. `None`:
+    /// there was none.
+    ///
+    /// # Errors
+    /// The machine can't be reached.
+    pub async fn detached(&self, job: &Job) -> Result<Option<Detached>, RemoteError> {
+        let (run, yielded) = session::open((&self.name, &*self.transport), job, Task::Find).await?;
+        heard(run).await?;
+        match yielded.await {
+            Ok(Yield::Found(found)) => Ok(found.map(|found| *found)),
+            _ => Err(RemoteError::Failed("the answer did not arrive".to_owned())),
+        }
     }
 }
 

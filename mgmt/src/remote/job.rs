@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::gapi::{Packed, PrivateTerms, TravelTerms, pack};
 use crate::graph::{GraphConfig, Kinds};
 use crate::remote::error::RemoteError;
-use crate::remote::message::{JobSettings, JobTrial};
+use crate::remote::message::{JobSettings, JobTrial, Task};
 use crate::remote::near_world::NearWorld;
 use crate::resource::Seconds;
 use crate::sys::task::blocking;
@@ -37,6 +37,16 @@ impl Parcel {
         self.0.files.trees.iter().map(|tree| tree.path.as_str())
     }
 
+    /// Whether it has only files.
+    pub(super) fn has_no_graph(&self) -> bool {
+        self.0.graph.is_none()
+    }
+
+    /// Whether the other one has the same content.
+    pub(super) fn is_same(&self, other: &Parcel) -> bool {
+        (self.0.graph, self.0.carried) == (other.0.graph, other.0.carried)
+    }
+
     /// The bytes of all that travels, if nothing of it is there yet.
     pub fn bytes(&self) -> u64 {
         self.0.contents.values().map(|bytes| bytes.len() as u64).sum()
@@ -53,6 +63,17 @@ pub struct Job {
     pub(super) settings: JobSettings,
     /// The world that the hosts use through this program.
     pub(super) world: Option<NearWorld>,
+    pub(super) aim: Aim,
+}
+
+/// What a job does with the run on the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Aim {
+    #[default]
+    Run,
+    Detach,
+    Attach,
+    Stop,
 }
 
 impl Job {
@@ -80,11 +101,42 @@ impl Job {
         self
     }
 
+    /// The run that was [left](Job::detach) there, as the run of this job: it reports what no end has seen of it, within
+    /// bounds (4096 events, 4 MiB), and then what happens. To stop or drop it here means to leave it: it stays there.
+    pub fn attach() -> Job {
+        Job { aim: Aim::Attach, ..Job::default() }
+    }
+
+    /// The end of the run that was [left](Job::detach) there: it is stopped, and this job ends when its process has
+    /// ended. Each stop from here hurries it: the first one cancels the operations under way.
+    pub fn stop_detached() -> Job {
+        Job { aim: Aim::Stop, ..Job::default() }
+    }
+
+    /// The run stays there when this process leaves: it needs a working directory that lasts, in which
+    /// [`attach`](Job::attach) and [`stop_detached`](Job::stop_detached) find it. Where there is systemd, it is a
+    /// transient unit of that, and elsewhere a process with a session of its own; it does not survive a reboot. The job
+    /// itself ends as soon as the engine there has started, with [`HowEnded::Detached`](crate::remote::HowEnded).
+    pub fn detach(mut self) -> Job {
+        self.aim = Aim::Detach;
+        self
+    }
+
     /// The arguments of the executable there. A program made with [`mgmt::main`](crate::main()) gets its command line
     /// here, which begins the command `remote`. Default: none.
     pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Job {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// What its run does there.
+    pub(super) fn task(&self) -> Task {
+        match self.aim {
+            Aim::Run => Task::Run,
+            Aim::Detach => Task::Detach { variables: self.vars.iter().map(|(name, _)| name.clone()).collect() },
+            Aim::Attach => Task::Attach,
+            Aim::Stop => Task::Stop,
+        }
     }
 
     /// Adds a variable to the environment of the executable there. It can be seen by other users of that machine.

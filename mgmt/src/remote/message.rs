@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 
 use crate::graph::{ContentId, ContentRef};
 use crate::plan::Plan;
+use crate::remote::detached::Detached;
 use crate::remote::error::Note;
 use crate::remote::trail::Trail;
 use crate::remote::tunnel::Frame;
@@ -52,6 +53,12 @@ pub(super) enum ToFar {
     Certified(Result<Json, String>),
     /// Where the servers of the world are from now on.
     Servers(Vec<String>),
+    /// The run stays when this near end leaves. Only if it was begun so.
+    Detach,
+    /// The reports of a run that has stayed are wanted.
+    Attach,
+    /// The lines before this number of a run that has stayed have arrived.
+    Seen(u64),
 }
 
 /// What the far end sends.
@@ -75,6 +82,14 @@ pub(super) enum ToNear {
     },
     /// The engine has started.
     Begun,
+    /// The run stays when this near end leaves.
+    Left(Box<Detached>),
+    /// The reports of this run come, which has stayed: first those that no near end has seen.
+    Attached(Box<Detached>),
+    /// The lines before this number of a run that has stayed were sent: to be answered.
+    Upto(u64),
+    /// The run that has stayed, or that was the last one to do so.
+    Found(Option<Box<Detached>>),
     Event(Event),
     /// How many events were left out, because they came faster than they could be sent.
     Missed(u64),
@@ -123,6 +138,16 @@ pub(super) enum Task {
     Confirm {
         id: String,
     },
+    /// The run stays when the near end leaves. The process that stays gets these variables of the job.
+    Detach {
+        variables: Vec<String>,
+    },
+    /// Show the run that has stayed.
+    Attach,
+    /// End it.
+    Stop,
+    /// Find it.
+    Find,
     /// Pack the files that the graph reads, which the executable makes for this host name: on the machine of the near
     /// end itself.
     Pack {
@@ -254,6 +279,10 @@ pub enum HowEnded {
     Packed,
     /// It was confirmed by another connection, after that of the run was lost.
     Confirmed,
+    /// It has not: it stays there without this end.
+    Detached,
+    /// The run that has stayed there was looked for.
+    Found,
 }
 
 /// A plan is a content of its own.

@@ -1,6 +1,7 @@
 //! Runs on other machines: the same executable is started there, plans or runs a graph, and reports here. [`Host`] is
 //! the machine, [`Job`] what it must do, [`Run`] the run there.
 
+mod detached;
 mod error;
 mod far;
 mod far_graphs;
@@ -33,6 +34,7 @@ mod vertex;
 pub use crate::sys::ssh::{
     Answer, Answers, Endpoint, EndpointError, Executable, LinkError, LinkProblem, Question, QuestionKind, SshOptions,
 };
+pub use detached::{Detached, DetachedEnd};
 pub use error::{Note, RemoteError};
 #[cfg(feature = "cli")]
 pub(crate) use far::{Base, BaseFor};

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use crate::remote::message::HowEnded;
 
+use crate::remote::detached::Detached;
 use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::Parcel;
 use crate::remote::message::{Hello, ToFar};
@@ -22,6 +23,10 @@ pub enum Report {
     Hello(Hello),
     /// The engine there has started.
     Started,
+    /// The run stays there; this end leaves it.
+    Left(Box<Detached>),
+    /// The reports of this run follow, which has stayed there: first the last ones that no end has seen.
+    Attached(Box<Detached>),
     /// An event of the engine there.
     Event(Event),
     /// This many reports were left out, because they came faster than they could be sent or were taken.
@@ -98,7 +103,8 @@ impl Run {
         self.send(Order::Send(Outgoing::Message(ToFar::Reload)));
     }
 
-    /// Puts another graph in force there. Only the difference is touched. The run must have begun with a sent graph.
+    /// Puts another graph in force there. Only the difference is touched. The run must have begun with a sent graph; for
+    /// one that the executable makes by itself, the parcel has its files ([`Host::pack`](crate::remote::Host::pack)).
     ///
     /// # Errors
     /// The graph is refused there, and the one before stays in force; or the run has ended.

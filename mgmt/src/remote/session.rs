@@ -12,6 +12,7 @@ use crate::gapi::Packed;
 use crate::graph::{Carried, ContentId, ContentRef, DEPLOY_BYTES_MAX};
 use crate::id::in_one_line;
 use crate::plan::Plan;
+use crate::remote::detached::Detached;
 use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
 use crate::remote::lines::{Cutter, Found, foreign};
@@ -93,7 +94,8 @@ pub(super) async fn open(
     let early = line(&ToFar::Begin(Box::new(begin))).map_err(no_form("the settings"))?;
     let mut variables = vec![(FAR_END_VARIABLE.to_owned(), nonce.as_str().into())];
     variables.extend(job.vars.iter().cloned());
-    let launch = Launch { arguments: job.arguments.clone(), variables, early };
+    let stays = matches!(task, Task::Detach { .. });
+    let launch = Launch { arguments: job.arguments.clone(), variables, early, stays };
     let channel = transport.start(launch).await?;
     let (outgoing, wanted) = mpsc::unbounded_channel();
     let (orders, orders_in) = mpsc::unbounded_channel();
@@ -131,6 +133,7 @@ pub(super) async fn open(
 pub(super) enum Yield {
     Plan(Box<Plan>),
     Packed(Box<Packed>),
+    Found(Option<Box<Detached>>),
 }
 
 struct Near {
@@ -338,7 +341,16 @@ impl Near {
         match message {
             ToNear::Alive => {}
             ToNear::Hello(hello) => report(Report::Hello(hello)),
-            ToNear::Begun => report(Report::Started),
+            ToNear::Begun => {
+                report(Report::Started);
+                if matches!(self.task, Task::Detach { .. }) {
+                    self.send(Outgoing::Message(ToFar::Detach));
+                }
+            }
+            ToNear::Upto(number) => self.send(Outgoing::Message(ToFar::Seen(number))),
+            ToNear::Left(run) => report(Report::Left(run)),
+            ToNear::Attached(run) => report(Report::Attached(run)),
+            ToNear::Found(found) => self.give(Yield::Found(found)),
             ToNear::Event(event) => report(Report::Event(event)),
             ToNear::Missed(count) => report(Report::Missed(count)),
             ToNear::Progress(progress) => report(Report::Progress(progress)),

@@ -70,6 +70,7 @@ impl Ssh {
             match link.start(&launch.arguments, &launch.variables, &launch.early).await {
                 // The connection of an earlier start may be gone by now.
                 Err(LinkError { problem: LinkProblem::Lost { .. }, .. }) => kept.link = None,
+                Ok(_) if launch.stays && !link.keeps_executable().await => return Err(not_kept()),
                 started => return started.map_err(failed),
             }
         }
@@ -85,6 +86,9 @@ impl Ssh {
             opened.map_err(failed)?
         };
         kept.was_asked |= link.was_asked();
+        if launch.stays && !link.keeps_executable().await {
+            return Err(not_kept());
+        }
         kept.link = Some(link);
         Ok(running)
     }
@@ -94,11 +98,18 @@ impl Ssh {
 fn failed(error: LinkError) -> RemoteError {
     let text = error.problem.to_string();
     match error.problem {
+        _ if !error.problem.can_pass() => RemoteError::Refused(text),
         LinkProblem::Unreachable { .. } | LinkProblem::Lost { .. } | LinkProblem::Slow { .. } => {
             RemoteError::Unreachable(text)
         }
         _ => RemoteError::Start(text),
     }
+}
+
+fn not_kept() -> RemoteError {
+    let why = "the executable can't stay there after this connection, which a run that stays needs: no directory there can \
+               keep it; let the user have a home directory that can be written and where programs run";
+    RemoteError::Refused(why.to_owned())
 }
 
 impl Transport for Ssh {

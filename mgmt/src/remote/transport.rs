@@ -39,6 +39,8 @@ pub struct Launch {
     pub variables: Vec<(String, OsString)>,
     /// The beginning of its input.
     pub early: Vec<u8>,
+    /// Whether the executable must be there also after the connection has ended.
+    pub stays: bool,
 }
 
 /// The streams of a process on another machine.

@@ -112,10 +112,10 @@ pub use origin::{Offerer, Origin, Reason, Span};
 pub use output::{
     FieldValue, Join, NodeRef, NodeSort, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire,
 };
-#[cfg(feature = "ssh")]
-pub(crate) use owned::CARGO_DIR;
 #[cfg(feature = "etcd")]
 pub(crate) use owned::ETCD_DIR;
+#[cfg(feature = "ssh")]
+pub(crate) use owned::{CARGO_DIR, DETACHED_DIR};
 pub(crate) use owned::{CONTROL_SOCKET, DEPLOYS_DIR, TRUST_DIR, is_engines};
 pub use owned::{OwnState, OwnedPaths};
 pub use path_list::PathList;

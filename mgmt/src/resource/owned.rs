@@ -20,6 +20,9 @@ pub(crate) const DEPLOYS_DIR: &str = "deploys";
 /// The name of the directory in which an engine keeps the files that have come with a graph from another machine.
 pub(crate) const CARGO_DIR: &str = "cargo";
 
+/// The name of the directory with what a run records that stays on its machine when it is left there over SSH.
+pub(crate) const DETACHED_DIR: &str = "detached";
+
 /// The name of the directory of the server of etcd that a host runs, and of what it remembers of other servers.
 pub(crate) const ETCD_DIR: &str = "etcd";
 
@@ -29,10 +32,10 @@ pub(crate) const TRUST_DIR: &str = "trust";
 
 /// Whether what has this name in the engine's working directory belongs to the engine: the private directories of
 /// resources, their records, those of a trial, the journal (also a new and a corrupt one), its lock, the control
-/// socket, the deploys and the files that it has received, its server of etcd, and its certificates. A graph may have
-/// other files beside them.
+/// socket, the deploys and the files that it has received, the record of a run that was left there, its server of etcd,
+/// and its certificates. A graph may have other files beside them.
 fn is_own_name(name: &OsStr) -> bool {
-    let names = ["pgraph", RECORDS, TRIAL, CONTROL_SOCKET, DEPLOYS_DIR, CARGO_DIR, ETCD_DIR, TRUST_DIR];
+    let names = ["pgraph", RECORDS, TRIAL, CONTROL_SOCKET, DEPLOYS_DIR, CARGO_DIR, DETACHED_DIR, ETCD_DIR, TRUST_DIR];
     names.map(OsStr::new).contains(&name) || name.as_encoded_bytes().starts_with(b"journal.")
 }
 

@@ -244,3 +244,74 @@ fn old_files_name_their_hosts_and_show_no_password() {
     assert!(error(&["plan", "--remote", "a.yaml"]).contains("`run`"));
     assert!(error(&["run", "--remote", "a.yaml", "--yaml", "a.yaml"]).contains("cannot be used with"));
 }
+
+#[test]
+fn a_run_that_stays_is_left_listed_shown_and_stopped() {
+    let desk = Desk::new();
+    desk.write("g.yaml", &desk.graph("hello\\n"));
+    let prefix = desk.path("prefix").to_str().unwrap().to_owned();
+    let output = |words: &[&str]| {
+        let mut command = desk.mgmt(&[]);
+        let mut plain = Command::new(command.get_program());
+        plain.args(words).args(["--prefix", &prefix]).current_dir(desk.0.path());
+        for (name, _) in command.get_envs() {
+            plain.env_remove(name);
+        }
+        command = plain;
+        command.stdin(Stdio::null()).output().unwrap()
+    };
+    let done = |words: &[&str]| {
+        let output = output(words);
+        let log = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {log}");
+        (text(&output.stdout), log)
+    };
+    assert!(done(&["remote", "list", "local:a"]).0.contains("a: no run was left there"));
+    let (_, log) = done(&["remote", "run", "--yaml", "g.yaml", "local:a", "--detach"]);
+    assert!(log.contains("a: left there: ") && log.contains("a: runs on there"), "{log}");
+    let listed = done(&["remote", "list", "local:a", "--json"]).0;
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let run = &listed["hosts"][0]["run"];
+    assert!(listed["hosts"][0]["host"] == "a" && run["runs"] == true && run["prefix"] == prefix.as_str(), "{listed}");
+    let again = output(&["remote", "run", "--yaml", "g.yaml", "local:a"]);
+    assert!(again.status.code() == Some(1) && text(&again.stderr).contains("`remote stop`"), "{}", text(&again.stderr));
+    let repaired = || desk.read("out").as_deref() == Some("hello\n");
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !is_so() {
+            assert!(began.elapsed() < LONG, "not so yet: {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    until("the file", &repaired);
+    std::fs::remove_file(desk.path("out")).unwrap();
+    until("the repair, which is seen by no one", &repaired);
+    // ^C leaves it.
+    let mut attach = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+    attach.args(["remote", "attach", "local:a", "--json", "--prefix", &prefix]).stdin(Stdio::null());
+    attach.stdout(std::fs::File::create(desk.path("events")).unwrap());
+    attach.stderr(std::fs::File::create(desk.path("log")).unwrap());
+    let mut attach = attach.spawn().unwrap();
+    let count = |word: &str| desk.read("events").unwrap_or_default().matches(&format!("\"event\":\"{word}\"")).count();
+    wait(&mut attach, "what was missed", || count("attached") == 1 && count("applied") >= 1);
+    let missed = count("applied");
+    std::fs::remove_file(desk.path("out")).unwrap();
+    wait(&mut attach, "what happens", || count("applied") > missed);
+    signal(&attach, "-INT");
+    assert_eq!(attach.wait().unwrap().code(), Some(0), "{:?}", desk.read("log"));
+    assert!(desk.read("log").unwrap().contains("leaving: the runs stay on their hosts"), "{:?}", desk.read("log"));
+    let pid = run["pid"].as_u64().unwrap() as u32;
+    assert!(crate::kit::is_alive(pid));
+    let (_, log) = done(&["remote", "stop", "local:a"]);
+    assert!(log.contains("a: stopped"), "{log}");
+    assert!(!crate::kit::is_alive(pid));
+    assert!(done(&["remote", "list", "local:a"]).0.contains("has ended at"), "");
+    let refused = |words: &[&str]| {
+        let output = output(&[&["remote", "run", "--yaml", "g.yaml", "local:a", "--detach"], words].concat());
+        assert_ne!(output.status.code(), Some(0), "{words:?}");
+        text(&output.stderr)
+    };
+    assert!(refused(&["--watch"]).contains("cannot be used with"));
+    assert!(refused(&["--no-caching"]).contains("leave out --no-caching"));
+    assert!(refused(&["--allow-tmp-prefix"]).contains("leave out --allow-tmp-prefix"));
+}

@@ -2,6 +2,7 @@
 
 mod closures;
 mod command_line;
+mod detached;
 mod files;
 mod fleet;
 mod hostile;

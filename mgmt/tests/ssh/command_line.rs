@@ -9,7 +9,7 @@ use crate::hosts::{Host, Net, PASSWORD, Setup, inside, run};
 /// So long a loaded machine may take for anything: the executable of a test is large.
 const LONG: Duration = Duration::from_secs(120);
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -122,7 +122,7 @@ async fn a_host_that_can_not_be_reached_costs_itself_only() {
     assert_eq!((ran.status.code(), there(&good, "out").as_deref()), (Some(1), Some("hello")), "{log}");
     assert!(log.contains("INFO h1: converged, 2 changed"), "{log}");
     assert!(log.contains("ERROR h2: failed: its host key is not known here"), "{log}");
-    assert!(log.contains("ERROR h3: failed: cannot be reached"), "{log}");
+    assert!(log.contains("ERROR h3: failed: can't be reached"), "{log}");
     assert!(there(&strange, "out").is_none());
 }
 

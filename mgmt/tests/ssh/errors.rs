@@ -103,7 +103,7 @@ async fn a_host_that_is_not_there_is_an_error_within_the_time_that_is_allowed() 
     let at = |text: &str| text.parse::<Endpoint>().unwrap();
     let closed = fails(&at("ssh://ann@10.78.0.11:7"), &options).await;
     assert!(matches!(closed.problem, LinkProblem::Unreachable { .. }), "{closed}");
-    has(&closed, &["10.78.0.11: cannot be reached", "port 7: Connection refused"]);
+    has(&closed, &["10.78.0.11: can't be reached", "port 7: Connection refused"]);
     let nowhere = fails(&at("10.78.0.99"), &options).await;
     assert!(matches!(nowhere.problem, LinkProblem::Unreachable { .. }), "{nowhere}");
     let unknown = fails(&at("no-such-host.invalid"), &options).await;
@@ -116,7 +116,7 @@ async fn a_host_that_is_not_there_is_an_error_within_the_time_that_is_allowed() 
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = mute.local_addr().unwrap().port();
     let silent = fails(&at(&format!("ssh://127.0.0.1:{port}")), &options).await;
-    has(&silent, &["127.0.0.1: cannot be reached", "banner exchange"]);
+    has(&silent, &["127.0.0.1: can't be reached", "banner exchange"]);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     // A configuration that ssh does not read.
     std::fs::write(net.dir().join("bad"), "Nonsense yes\n").unwrap();

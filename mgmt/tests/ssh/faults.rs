@@ -217,32 +217,40 @@ async fn a_warm_start_costs_at_most_three_round_trips_more_than_a_plain_command(
     let host = net.host(Setup::default());
     let program = Executable::at("/bin/sh").await.unwrap();
     let (endpoint, options) = (host.at("ann"), net.options());
-    let link = Link::open(&endpoint, &options, &program).await.unwrap();
-    link.copy().await.unwrap();
-    link.close().await;
+    let mut by_sudo = options.clone();
+    by_sudo.become_user = Some("root".to_owned());
+    for options in [&options, &by_sudo] {
+        let link = Link::open(&endpoint, options, &program).await.unwrap();
+        link.copy().await.unwrap();
+        link.close().await;
+    }
     let trip = Duration::from_millis(400);
     let _slow = host.delay(200);
     // The machine may be busy with something else: the shortest time of some counts.
-    let (mut plain, mut warm) = (Duration::MAX, Duration::MAX);
+    let (mut plain, mut warms) = (Duration::MAX, [Duration::MAX; 2]);
     for _ in 0..3 {
         let began = Instant::now();
         let mut command = Command::new("ssh");
         command.arg("-F").arg(options.config.as_ref().unwrap()).args(["ann@h1", "true"]);
         assert!(command.status().unwrap().success());
         plain = plain.min(began.elapsed());
-        let began = Instant::now();
-        let start = Start { words: &text(&["-c", "cat"]), vars: &[], early: b"begin\n" };
-        let (link, mut running) = Link::open_and_start(&endpoint, &options, &program, start).await.unwrap();
-        let mut line = String::new();
-        running.stdout.as_mut().unwrap().read_line(&mut line).await.unwrap();
-        assert_eq!(line, "begin\n");
-        warm = warm.min(began.elapsed());
-        drop(running);
-        link.close().await;
+        for (options, warm) in [&options, &by_sudo].into_iter().zip(&mut warms) {
+            let began = Instant::now();
+            let start = Start { words: &text(&["-c", "id -un; cat"]), vars: &[], early: b"begin\n" };
+            let (link, mut running) = Link::open_and_start(&endpoint, options, &program, start).await.unwrap();
+            let (mut lines, out) = (String::new(), running.stdout.as_mut().unwrap());
+            for _ in 0..2 {
+                out.read_line(&mut lines).await.unwrap();
+            }
+            assert_eq!(lines, format!("{}\nbegin\n", options.become_user.as_deref().unwrap_or("ann")));
+            *warm = (*warm).min(began.elapsed());
+            drop(running);
+            link.close().await;
+        }
     }
-    println!("plain: {plain:?}, warm: {warm:?}");
+    println!("plain: {plain:?}, warm: {:?}, by sudo: {:?}", warms[0], warms[1]);
     // Half a round trip for the work of the processes.
-    assert!(warm < plain + trip * 3 + trip / 2, "plain {plain:?}, warm {warm:?}");
+    assert!(warms.iter().all(|warm| *warm < plain + trip * 3 + trip / 2), "plain {plain:?}, warm {warms:?}");
 }
 
 /// The memory of a process that no other one shares, in kilobytes.

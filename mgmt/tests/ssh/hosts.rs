@@ -23,7 +23,8 @@ const TEST: &str = "10.78.0.1";
 const DELAY: &str = include_str!("../etcd/faults/delay.py");
 /// The password of all accounts of a host, and its hash.
 pub(crate) const PASSWORD: &str = "swordfish";
-const HASH: &str = "$6$mgmttest$Xd42z.C.6rP7B5NJ3WNimLi7Z3CMmUAnDMP7zEE.GNVc2OgBzuOXJkBhEcVMTah.S8xR7/eqspgiY8DDr6NtI0";
+pub(crate) const HASH: &str =
+    "$6$mgmttest$Xd42z.C.6rP7B5NJ3WNimLi7Z3CMmUAnDMP7zEE.GNVc2OgBzuOXJkBhEcVMTah.S8xR7/eqspgiY8DDr6NtI0";
 
 /// Runs the test of this name, which is in the module (`module_path!()`), in namespaces. Returns `true` inside.
 pub(crate) fn inside(module: &str, name: &str) -> bool {
@@ -75,13 +76,13 @@ fn here(line: &str) {
     run(Command::new(words.next().unwrap_or_default()).args(words));
 }
 
-fn write(path: &Path, text: &str, mode: u32) {
+pub(crate) fn write(path: &Path, text: &str, mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-fn keygen(path: &Path, passphrase: &str) {
+pub(crate) fn keygen(path: &Path, passphrase: &str) {
     run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-C", "test", "-N", passphrase, "-f"]).arg(path));
 }
 
@@ -147,6 +148,17 @@ impl Net {
 
     /// A host whose key is not known yet.
     pub(crate) fn stranger(&self, setup: Setup) -> Host {
+        let number = self.wire();
+        let dir = self.dir.join(format!("h{number}"));
+        fs::create_dir(&dir).unwrap();
+        keygen(&dir.join("hostkey"), "");
+        let host = Host::start(number, dir, self.dir.clone(), &setup);
+        host.wait();
+        host
+    }
+
+    /// The network of a further host: returns its number.
+    pub(crate) fn wire(&self) -> usize {
         let number = self.hosts.get() + 1;
         self.hosts.set(number);
         here(&format!("ip netns add h{number}"));
@@ -156,16 +168,11 @@ impl Net {
         for line in ["link set lo up", &format!("addr add {address}/24 dev eth0"), "link set eth0 up"] {
             run(Command::new("ip").args(["-n", &format!("h{number}")]).args(line.split(' ')));
         }
-        let dir = self.dir.join(format!("h{number}"));
-        fs::create_dir(&dir).unwrap();
-        keygen(&dir.join("hostkey"), "");
         // So that a test can name it in the configuration of ssh.
         let entry = format!("Host h{number}\n HostName {address}\n");
         let config = fs::read_to_string(self.dir.join("config")).unwrap();
         write(&self.dir.join("config"), &format!("{entry}{config}"), 0o600);
-        let host = Host::start(number, dir, self.dir.clone(), &setup);
-        host.wait();
-        host
+        number
     }
 
     /// Writes the key of the host to the list of known hosts.
@@ -198,6 +205,12 @@ impl Net {
 /// The address of a host.
 pub(crate) fn address(number: usize) -> String {
     format!("10.78.0.{}", 10 + number)
+}
+
+/// Whether the sshd of a host answers.
+pub(crate) fn reachable(number: usize) -> bool {
+    let at: SocketAddr = format!("{}:22", address(number)).parse().unwrap();
+    TcpStream::connect_timeout(&at, Duration::from_millis(200)).is_ok()
 }
 
 impl Host {
@@ -252,9 +265,8 @@ impl Host {
     }
 
     fn wait(&self) {
-        let at: SocketAddr = format!("{}:22", address(self.number)).parse().unwrap();
         let began = Instant::now();
-        while TcpStream::connect_timeout(&at, Duration::from_millis(200)).is_err() {
+        while !reachable(self.number) {
             assert!(began.elapsed() < Duration::from_secs(10), "{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -240,7 +240,7 @@ async fn another_user_is_become_by_sudo_with_and_without_a_password() {
     assert_eq!(id(&host.at("root"), &options).await.unwrap(), is("root"));
     let error = id(&host.at("bob"), &options).await.unwrap_err();
     assert!(matches!(error.problem, LinkProblem::Become { .. }), "{error}");
-    assert!(error.to_string().contains("cannot become root there"), "{error}");
+    assert!(error.to_string().contains("can't become root there"), "{error}");
     host.until_nothing_is_left().await;
 }
 

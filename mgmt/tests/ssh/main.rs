@@ -3,12 +3,15 @@
 #[path = "../../src/sys/spaces/again.rs"]
 mod again;
 mod command_line;
+mod detached;
 mod errors;
 mod faults;
 mod hosts;
 mod link;
 mod logins;
 mod places;
+mod systemd;
 mod trees;
+mod trials;
 #[cfg(feature = "etcd")]
 mod world;

@@ -1,5 +1,6 @@
 //! The command `remote`: plans or runs the graph on other hosts.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use crate::cli::remote::cluster::Cluster;
 #[cfg(feature = "yaml")]
 use crate::cli::remote::files::run_files;
 use crate::cli::remote::graphs::Travelling;
+use crate::cli::remote::left::{attach, list};
 use crate::cli::remote::options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
 use crate::cli::remote::plan::{self, HostPlan};
-use crate::cli::remote::run::NearRun;
+use crate::cli::remote::run::{Follows, NearRun};
 use crate::cli::remote::words::remote_words;
 use crate::cli::report::{CommandError, problem, show_warnings};
 use crate::cli::session::{Session, print};
@@ -50,6 +52,9 @@ pub(crate) async fn remote(
     match command {
         RemoteCommand::Plan(options) => plan(session, gapi, options, screen).await,
         RemoteCommand::Run(options) => run(session, gapi, options, screen).await,
+        RemoteCommand::Attach(options) => attach(session, options, screen, Follows::Attach).await,
+        RemoteCommand::Stop(options) => attach(session, options, screen, Follows::Stop).await,
+        RemoteCommand::List(options) => list(session, options, screen).await,
     }
 }
 
@@ -72,17 +77,22 @@ fn refuse_options(session: &Session) -> Result<(), CommandError> {
 
 /// What every host does: with the graph of this host, if that travels.
 pub(crate) fn job(session: &Session) -> Job {
+    // The hosts of the command are the first level.
+    Job::own().arguments(words(session)).depth(session.options.levels() - 1)
+}
+
+/// The arguments of this program on the hosts.
+pub(super) fn words(session: &Session) -> Vec<OsString> {
     let command = session.command_line.command();
     let there = remote_words(&command, std::env::args_os(), |name| std::env::var_os(name));
     for name in there.hidden {
         tracing::warn!(target: "mgmt", "the hosts do not get the value of {name}, which must not be shown");
     }
-    // The hosts of the command are the first level.
-    Job::own().arguments(there.words).depth(session.options.levels() - 1)
+    there.words
 }
 
 /// The hosts that the options name, or else those of the program.
-async fn hosts(
+pub(super) async fn hosts(
     session: &Session,
     options: &HostOptions,
     ssh: &SshOptions,
@@ -177,6 +187,18 @@ async fn planned(fleet: Fleet, job: Job) -> Result<(Vec<HostPlan>, Vec<Problem>)
 fn until(session: &Session, options: &RemoteRunOptions) -> Result<(FleetUntil, Option<Duration>), CommandError> {
     let timeout = session.options.converged_timeout.0;
     let wrong = |text: &str| Err(CommandError::Other(text.to_owned()));
+    if options.detach {
+        let lasts = "--detach needs a working directory that lasts, where the run is found again: leave out";
+        let given =
+            [(session.options.tmp_prefix, "--tmp-prefix"), (session.options.allow_tmp_prefix, "--allow-tmp-prefix")];
+        if let Some((_, name)) = given.iter().find(|(is_given, _)| *is_given) {
+            return wrong(&format!("{lasts} {name}"));
+        }
+        if options.ssh.no_caching {
+            return wrong("--detach needs this program to stay on the hosts: leave out --no-caching");
+        }
+        return Ok((FleetUntil::EachEnds, timeout));
+    }
     match (options.watch, timeout) {
         (true, Some(_)) => wrong("--watch stays until ^C, and --converged-timeout does not: leave one of them out"),
         (true, None) => Ok((FleetUntil::Stopped, None)),
@@ -209,13 +231,20 @@ async fn run(
         if let Some(timeout) = timeout {
             job = job.converged_timeout(timeout);
         }
-        job = job.stays(until != FleetUntil::EachEnds);
         if let Some(within) = options.confirm {
             job = job.confirm(within).confirm_partial(options.confirm_partial);
         }
+        job = match options.detach {
+            // Without a timeout, it stays until it is stopped.
+            true => job.stays(timeout.is_none()).detach(),
+            false => job.stays(until != FleetUntil::EachEnds),
+        };
         if travels {
             let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
-            tokio::spawn(travelling.follow(None, sender, reloaded));
+            match options.detach {
+                true => travelling.close().await,
+                false => drop(tokio::spawn(travelling.follow(None, sender, reloaded))),
+            }
             job = job.with_graph(parcel);
         }
         Ok::<_, CommandError>((job, hosts, cluster))
@@ -225,10 +254,12 @@ async fn run(
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
     show_warnings(&session.warnings.take(), session.options.log, screen);
-    let no_watch = session.options.no_watch || until == FleetUntil::EachEnds && timeout == Some(Duration::ZERO);
+    let is_short = options.detach || until == FleetUntil::EachEnds && timeout == Some(Duration::ZERO);
+    let no_watch = session.options.no_watch || is_short;
     let fleet = Fleet::new(hosts).until(until).parallel(options.ssh.parallel).no_watch(no_watch);
     let fleet = fleet.with_files(!travels).run(job);
-    let code = NearRun { fleet, graphs, reloads }.follow(session, screen.clone(), options.json, ladder).await;
+    let run = NearRun { fleet, graphs, reloads, follows: Follows::Run };
+    let code = run.follow(session, screen.clone(), options.json, ladder).await;
     cluster.end().await;
     code
 }
@@ -260,13 +291,14 @@ async fn serve(far: FarEnd, session: &Session, gapi: impl Gapi) -> u8 {
             true => session.builder_without_world(prefix.path(), gapi),
             false => session.builder(prefix.path(), gapi).map_err(|error| error.to_string())?,
         };
-        let path = prefix.path().to_owned();
+        let (path, is_temporary) = (prefix.path().to_owned(), prefix.is_temporary());
         // A temporary one lives as long as the run.
         kept = Some(prefix);
         Ok(Base {
             builder,
             prefix: Some(path),
             noop: options.noop || options.alert_only,
+            is_temporary,
             warnings: session.warnings.clone(),
             converged_timeout: options.converged_timeout.0,
             max_runtime: options.max_runtime,

@@ -10,7 +10,7 @@ use crate::cli::remote::cluster::Cluster;
 use crate::cli::remote::command::job;
 use crate::cli::remote::graphs::{Changed, Travelling};
 use crate::cli::remote::options::{HostOptions, SshOptions};
-use crate::cli::remote::run::NearRun;
+use crate::cli::remote::run::{Follows, NearRun};
 use crate::cli::report::{CommandError, show_warnings};
 use crate::cli::session::Session;
 use crate::cli::signals::Ladder;
@@ -79,7 +79,7 @@ pub(crate) async fn run_files(
     }
     drop(sender);
     show_warnings(&session.warnings.take(), session.options.log, screen);
-    let run = NearRun { fleet: fleet.run(base), graphs, reloads };
+    let run = NearRun { fleet: fleet.run(base), graphs, reloads, follows: Follows::Run };
     let code = run.follow(session, screen.clone(), false, ladder).await;
     cluster.end().await;
     code

@@ -10,6 +10,7 @@ mod command;
 #[cfg(feature = "yaml")]
 mod files;
 mod graphs;
+mod left;
 mod options;
 mod plan;
 mod prompt;
@@ -18,4 +19,4 @@ mod view;
 mod words;
 
 pub(crate) use command::remote;
-pub use options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
+pub use options::{HostOptions, RemoteCommand, RemoteLeftOptions, RemotePlanOptions, RemoteRunOptions, SshOptions};

@@ -25,6 +25,29 @@ pub enum RemoteCommand {
     /// Run the graph on other hosts: repair what has drifted there
     #[command(defer(help::remote_run))]
     Run(Box<RemoteRunOptions>),
+    /// Show what runs report that `run --detach` has left on hosts, until ^C, which leaves them there
+    #[command(defer(help::remote_attach))]
+    Attach(Box<RemoteLeftOptions>),
+    /// End runs that `run --detach` has left on hosts
+    #[command(defer(help::remote_stop))]
+    Stop(Box<RemoteLeftOptions>),
+    /// List the runs that `run --detach` has left on hosts
+    #[command(defer(help::remote_list))]
+    List(Box<RemoteLeftOptions>),
+}
+
+/// The options of `remote attach`, `remote stop` and `remote list`.
+#[derive(Clone, Debug, Args)]
+pub struct RemoteLeftOptions {
+    /// Which hosts.
+    #[command(flatten)]
+    pub hosts: HostOptions,
+    /// How they are reached.
+    #[command(flatten)]
+    pub ssh: SshOptions,
+    /// Print JSON: what happens as lines, with the name of the host; a list as one document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The options of `remote plan`.
@@ -61,6 +84,9 @@ pub struct RemoteRunOptions {
     /// With --confirm, also make changes that can't be put back
     #[arg(long, requires = "confirm")]
     pub confirm_partial: bool,
+    /// Leave the run there when it has started: see `remote attach`, `remote stop` and `remote list`
+    #[arg(long, conflicts_with = "watch")]
+    pub detach: bool,
     /// Print each event as a line of JSON, with the name of its host
     #[arg(long)]
     pub json: bool,
@@ -95,7 +121,8 @@ impl RemoteRunOptions {
     #[cfg(feature = "yaml")]
     pub(crate) fn of_files(files: Vec<PathBuf>, allow_unknown: bool, ssh: SshOptions) -> RemoteRunOptions {
         let hosts = HostOptions { graph_files: files, allow_unknown, ..HostOptions::default() };
-        RemoteRunOptions { hosts, ssh, watch: false, confirm: None, confirm_partial: false, json: false }
+        let (watch, confirm, confirm_partial, detach) = (false, None, false, false);
+        RemoteRunOptions { hosts, ssh, watch, confirm, confirm_partial, detach, json: false }
     }
 }
 
@@ -152,7 +179,12 @@ fn whole(text: &str) -> Result<usize, String> {
 impl RemoteCommand {
     /// Whether the graph runs.
     pub(crate) fn is_run(&self) -> bool {
-        matches!(self, RemoteCommand::Run(_))
+        matches!(self, RemoteCommand::Run(_) | RemoteCommand::Attach(_) | RemoteCommand::Stop(_))
+    }
+
+    /// Whether it needs a graph of this host.
+    pub(crate) fn needs_graph(&self) -> bool {
+        matches!(self, RemoteCommand::Plan(_) | RemoteCommand::Run(_))
     }
 
     /// Whether what is printed is JSON.
@@ -160,6 +192,9 @@ impl RemoteCommand {
         match self {
             RemoteCommand::Plan(options) => options.json,
             RemoteCommand::Run(options) => options.json,
+            RemoteCommand::Attach(options) | RemoteCommand::Stop(options) | RemoteCommand::List(options) => {
+                options.json
+            }
         }
     }
 }

@@ -31,6 +31,18 @@ pub(crate) struct NearRun {
     pub(crate) graphs: mpsc::Receiver<Changed>,
     /// Asks for the graphs to be made again.
     pub(crate) reloads: watch::Sender<u64>,
+    pub(crate) follows: Follows,
+}
+
+/// What the runs on the hosts are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Follows {
+    /// They begin and end with this one.
+    Run,
+    /// They were left there, and stay when this one ends.
+    Attach,
+    /// They were left there, and are being stopped.
+    Stop,
 }
 
 /// How far the ladder of the end has been climbed.
@@ -159,7 +171,11 @@ impl NearRun {
                     view.screen().say("");
                 }
                 view.stop();
-                view.screen().tell(&format!("stopping all hosts{}", again("cancels what runs there")));
+                view.screen().tell(&match self.follows {
+                    Follows::Run => format!("stopping all hosts{}", again("cancels what runs there")),
+                    Follows::Attach => "leaving: the runs stay on their hosts".to_owned(),
+                    Follows::Stop => format!("cancelling what runs there{}", again("ends the processes there at once")),
+                });
                 self.fleet.stop(StopStep::Drain);
                 if ending == Ending::HangUp {
                     stopping.cancel_at = Some(Instant::now() + GRACE);

@@ -83,6 +83,8 @@ impl RemoteView {
                 self.stop();
                 let took = self.began.elapsed();
                 match verdict {
+                    // A single host has reported it.
+                    Verdict::Converged if self.hosts.len() == 1 => {}
                     Verdict::Converged => self.screen.tell(&format!("all hosts have converged in {took:.2?}")),
                     _ => self.screen.complain("not all hosts can converge"),
                 }
@@ -217,6 +219,11 @@ impl RemoteView {
             let span = tracing::info_span!(target: "mgmt", "host", host = name.as_str());
             let _entered = span.enter();
             let (text, is_good) = conclusion(of_host, ended.verdict, repaired);
+            // That of a single host is shown already.
+            let is_shown = !self.is_json && self.hosts.get(name).is_some_and(|host| host.has_converged);
+            if is_good && is_shown && self.hosts.len() == 1 && text.starts_with("converged") {
+                continue;
+            }
             if is_good { screen.tell(&text) } else { screen.complain(&text) }
         }
         if !ended.waiting.is_empty() {
@@ -235,6 +242,8 @@ impl HostView {
                 self.doing = Some(Doing::Step("starting".to_owned()));
             }
             Report::Hopeless(status) => tell_hopeless(status, self.view.screen()),
+            Report::Left(run) => self.view.screen().tell(&format!("left there: {run}")),
+            Report::Attached(run) => self.view.screen().tell(&format!("attached: {run}")),
             Report::Started => self.doing = Some(Doing::Step("running".to_owned())),
             Report::Event(event) => {
                 self.has_converged |= event.kind == EventKind::Converged;
@@ -267,6 +276,8 @@ fn reported(report: &Report) -> Option<Json> {
         Report::Started => Some(json!({ "event": "started" })),
         Report::Confirmed => Some(json!({ "event": "confirmed" })),
         Report::PuttingBack => Some(json!({ "event": "putting_back" })),
+        Report::Left(run) => Some(json!({ "event": "left", "run": run })),
+        Report::Attached(run) => Some(json!({ "event": "attached", "run": run })),
         Report::Missed(count) => Some(json!({ "event": "missed", "reports": count })),
         Report::Log(line) => Some(json!({ "event": "log", "line": line })),
         Report::Warning(note) => Some(json!({ "event": "warning", "message": note.to_string() })),
@@ -288,6 +299,7 @@ fn conclusion(ended: &HostEnded, verdict: Option<Verdict>, repaired: usize) -> (
         HowEnded::Hopeless => "can't converge",
         HowEnded::MaxRuntime => "ended after the maximum runtime",
         HowEnded::Exit => "ended by a resource",
+        HowEnded::Detached => return ("runs on there".to_owned(), true),
         HowEnded::StoppedThere => "stopped on that host",
         _ => "ended",
     };

@@ -49,7 +49,8 @@ pub(super) fn carry(reads: &[Read], private: bool) -> Result<Cargo, Vec<Problem>
                 }
             }
             Err(why) => {
-                let message = format!("{resource} can't be deployed: `{}`: {why}", reading.field);
+                let what = if private { "travel to other hosts" } else { "be deployed" };
+                let message = format!("{resource} can't {what}: `{}`: {why}", reading.field);
                 problems.push(Problem::new(message, origin.clone()));
             }
         }
@@ -66,8 +67,9 @@ struct Loading {
     bytes: u64,
 }
 
-/// The remedy for what need not travel.
+/// The remedy for what need not travel: in a deploy, and through a private channel.
 const STAYS: &str = "name it with `--on-hosts` (`Publish::on_hosts`) if every host has it";
+const STAYS_PRIVATE: &str = "name it in `on_hosts` of `Parcel::of` or `Host::pack` if every host has it";
 
 fn shown(path: &Path) -> String {
     in_one_line(&path.to_string_lossy()).into_owned()
@@ -78,15 +80,20 @@ fn unread(error: FsError) -> String {
 }
 
 impl Loading {
+    /// The remedy for what need not travel.
+    fn stays(&self) -> &'static str {
+        if self.private { STAYS_PRIVATE } else { STAYS }
+    }
+
     fn tree(&mut self, text: &str, levels: Option<u16>) -> Result<CarriedTree, String> {
-        let path = Path::new(text);
+        let (path, stays) = (Path::new(text), self.stays());
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if !is_name(name) {
-            return Err(format!("{}: not a path that can be carried; {STAYS}", shown(path)));
+            return Err(format!("{}: not a path that can be carried; {stays}", shown(path)));
         }
         let stat = self.fs.stat(path).map_err(unread)?.ok_or_else(|| {
             format!(
-                "{}: not on this machine, and no resource of the graph makes it: put it here, or {STAYS}",
+                "{}: not on this machine, and no resource of the graph makes it: put it here, or {stays}",
                 shown(path)
             )
         })?;
@@ -101,17 +108,18 @@ impl Loading {
                 return Err(format!("{}: a directory; write it with a slash at the end", shown(path)));
             }
             (FileKind::Symlink, _) => return Err(format!("{}: a symlink; name what it leads to", shown(path))),
-            (kind, _) => return Err(format!("{}: a {kind}, which does not travel; {STAYS}", shown(path))),
+            (kind, _) => return Err(format!("{}: a {kind}, which does not travel; {stays}", shown(path))),
         }
         Ok(tree)
     }
 
     fn count(&mut self) -> Result<(), String> {
+        let stays = self.stays();
         self.entries += 1;
         if self.entries > ENTRIES_MAX {
             return Err(format!(
-                "with it there are more than {ENTRIES_MAX} files, directories and symlinks, the limit of a deploy: let \
-                 the hosts fetch them from elsewhere, or {STAYS}"
+                "with it there are more than {ENTRIES_MAX} files, directories and symlinks, the limit: let \
+                 the hosts fetch them from elsewhere, or {stays}"
             ));
         }
         Ok(())
@@ -125,6 +133,7 @@ impl Loading {
         levels: Option<u16>,
         tree: &mut CarriedTree,
     ) -> Result<(), String> {
+        let stays = self.stays();
         self.count()?;
         tree.entries.push(CarriedEntry::Directory { path: below.to_owned(), mode: entry_mode(stat.mode, true) });
         if levels == Some(0) {
@@ -133,7 +142,10 @@ impl Loading {
         for entry in self.fs.read_dir(path).map_err(unread)? {
             let path = path.join(&entry.name);
             let Some(name) = entry.name.to_str().filter(|name| is_name(name)) else {
-                return Err(format!("{}: its name is no UTF-8 text, which a deploy needs: rename it", shown(&path)));
+                return Err(format!(
+                    "{}: its name is no UTF-8 text, which is needed to travel: rename it",
+                    shown(&path)
+                ));
             };
             let below = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
             // It may be gone by now.
@@ -148,12 +160,12 @@ impl Loading {
                     let target = stat.link_target.as_deref().and_then(Path::to_str);
                     let Some(target) = target.map(str::to_owned) else {
                         let path = shown(&path);
-                        return Err(format!("{path}: its target is no UTF-8 text, which a deploy needs"));
+                        return Err(format!("{path}: its target is no UTF-8 text, which is needed to travel"));
                     };
                     tree.entries.push(CarriedEntry::Symlink { path: below, target });
                 }
                 kind => {
-                    return Err(format!("{}: a {kind}, which does not travel: move it away, or {STAYS}", shown(&path)));
+                    return Err(format!("{}: a {kind}, which does not travel: move it away, or {stays}", shown(&path)));
                 }
             }
         }
@@ -161,10 +173,11 @@ impl Loading {
     }
 
     fn file(&mut self, path: &Path, below: String, stat: &Stat, tree: &mut CarriedTree) -> Result<(), String> {
+        let stays = self.stays();
         self.count()?;
         if !self.private && stat.mode & 0o004 == 0 {
             return Err(format!(
-                "{}: other users may not read it (mode {:04o}), and in the world each host could: let it stay, and {STAYS}; \
+                "{}: other users may not read it (mode {:04o}), and in the world each host could: let it stay, and {stays}; \
                  or deploy with `--private` (`Publish::private`)",
                 shown(path),
                 stat.mode
@@ -172,8 +185,8 @@ impl Loading {
         }
         if stat.size > FILE_BYTES_MAX {
             return Err(format!(
-                "{}: {} bytes, and a deploy carries files of at most {FILE_BYTES_MAX}: let the hosts fetch it from \
-                 elsewhere, or {STAYS}",
+                "{}: {} bytes, and files of at most {FILE_BYTES_MAX} travel: let the hosts fetch it from \
+                 elsewhere, or {stays}",
                 shown(path),
                 stat.size
             ));
@@ -187,8 +200,8 @@ impl Loading {
             self.bytes += content.bytes;
             if self.bytes > DEPLOY_BYTES_MAX {
                 return Err(format!(
-                    "with {} the files have more than {DEPLOY_BYTES_MAX} bytes, the limit of a deploy: let the hosts \
-                     fetch them from elsewhere, or {STAYS}",
+                    "with {} the files have more than {DEPLOY_BYTES_MAX} bytes, the limit: let the hosts \
+                     fetch them from elsewhere, or {stays}",
                     shown(path)
                 ));
             }

@@ -2,9 +2,10 @@
 
 use std::future::{Future, pending};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::remote::error::RemoteError;
 use crate::remote::fleet::host_order::HostOrder;
@@ -57,9 +58,14 @@ pub(super) async fn attend(
 ) {
     out.report(HostReport::Connecting).await;
     let must_be_confirmed = job.0.must_be_confirmed();
-    let mut latest = None;
+    let (mut latest, packing) = (None, job.1.clone());
     let outcome = match connected(&host, job, &mut orders, &mut latest).await {
-        Some(Ok(run)) => followed(run, (latest, must_be_confirmed), &mut orders, &out).await,
+        Some(Ok((run, job))) => {
+            let ((changes, changed), again) = (mpsc::channel(1), Arc::new(Notify::new()));
+            // It ends when nothing receives the changes any more.
+            tokio::spawn(packing.follow(job, host.name().to_owned(), changes, Arc::clone(&again)));
+            followed(run, (latest, must_be_confirmed), &mut orders, (changed, again), &out).await
+        }
         Some(Err(error)) => (Err(error), 0),
         None => (Ok(Ended { code: 0, how: HowEnded::Stopped }), 0),
     };
@@ -72,10 +78,10 @@ async fn connected(
     (job, packing): (Job, Packing),
     orders: &mut mpsc::UnboundedReceiver<HostOrder>,
     latest: &mut Option<Parcel>,
-) -> Option<Result<Run, RemoteError>> {
+) -> Option<Result<(Run, Job), RemoteError>> {
     let mut run = std::pin::pin!(async {
         let job = packing.packed(job, host.name()).await?;
-        host.run(&job).await
+        Ok((host.run(&job).await?, job))
     });
     loop {
         tokio::select! {
@@ -106,9 +112,10 @@ async fn followed(
     run: Run,
     (mut latest, mut is_unconfirmed): (Option<Parcel>, bool),
     orders: &mut mpsc::UnboundedReceiver<HostOrder>,
+    (mut files, again): (mpsc::Receiver<Result<Parcel, RemoteError>>, Arc<Notify>),
     out: &Outbox,
 ) -> (Result<Ended, RemoteError>, usize) {
-    let (reports, run) = (std::sync::Arc::clone(&run.queue), &run);
+    let (reports, run) = (Arc::clone(&run.queue), &run);
     let (mut swapping, mut asking): (Option<Swapping<'_>>, Option<(Why, Asking<'_>)>) = (None, None);
     let (mut alerts, mut is_open, mut is_in_doubt) = (0, true, false);
     loop {
@@ -148,9 +155,16 @@ async fn followed(
                     run.stop(StopStep::Drain);
                 }
             }
+            Some(changed) = files.recv() => match changed {
+                Ok(parcel) => latest = Some(parcel),
+                Err(error) => out.report(HostReport::Swapped(Err(error))).await,
+            },
             order = orders.recv(), if is_open => match order {
                 Some(HostOrder::Swap(parcel)) => latest = Some(parcel),
-                Some(HostOrder::Reload) => run.reload(),
+                Some(HostOrder::Reload) => {
+                    run.reload();
+                    again.notify_one();
+                }
                 Some(HostOrder::StopWithStatus) => asking = Some((Why::Stop, asked(run))),
                 Some(HostOrder::Stop(step)) => run.stop(step),
                 None => {

@@ -62,7 +62,7 @@ pub(super) async fn drive(
         hosts: BTreeMap::new(),
         job,
         own_jobs: std::mem::take(&mut fleet.own_jobs),
-        packing: fleet.packing.clone(),
+        packing: fleet.packing.clone().once(fleet.no_watch),
         running: BTreeMap::new(),
         tasks: JoinSet::new(),
         reports,

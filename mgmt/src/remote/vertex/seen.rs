@@ -151,7 +151,13 @@ fn show(host: &str, report: &Report) {
         Report::PuttingBack => {
             tracing::warn!(target: "mgmt", "{host}: not confirmed: putting back what the run has changed");
         }
-        Report::Hello(_) | Report::Confirmed | Report::Started | Report::Progress(_) | Report::Hopeless(_) => {}
+        Report::Hello(_)
+        | Report::Left(_)
+        | Report::Attached(_)
+        | Report::Confirmed
+        | Report::Started
+        | Report::Progress(_)
+        | Report::Hopeless(_) => {}
     }
 }
 

@@ -152,7 +152,7 @@ mod tests {
             ("ssh: Could not resolve hostname web1: Name or service not known", ["no host has the name", "HostName"]),
             (
                 "ssh: connect to host web1 port 22: Connection refused",
-                ["cannot be reached: connect to host", "firewall"],
+                ["can't be reached: connect to host", "firewall"],
             ),
             (
                 "No ED25519 host key is known for web1 and you have requested strict checking.\nHost key verification failed.",
@@ -168,8 +168,8 @@ mod tests {
                 "Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. Their offer: ssh-dss",
                 ["agree", "ssh-dss"],
             ),
-            ("kex_exchange_identification: Connection closed by remote host", ["cannot be reached", "kex_exchange"]),
-            ("Connection timed out during banner exchange", ["cannot be reached", "banner"]),
+            ("kex_exchange_identification: Connection closed by remote host", ["can't be reached", "kex_exchange"]),
+            ("Connection timed out during banner exchange", ["can't be reached", "banner"]),
         ] {
             let text = of(stderr, false);
             assert!(parts.iter().all(|part| text.contains(part)), "{stderr}: {text}");

@@ -18,9 +18,7 @@ pub struct LinkError {
 #[non_exhaustive]
 pub enum LinkProblem {
     /// There is no program `ssh` here.
-    #[error(
-        "cannot run `{program}`: {why}; install OpenSSH's client (Debian: openssh-client), or name another program"
-    )]
+    #[error("can't run `{program}`: {why}; install OpenSSH's client (Debian: openssh-client), or name another program")]
     NoSsh {
         /// The program.
         program: String,
@@ -45,7 +43,7 @@ pub enum LinkProblem {
     },
     /// No connection.
     #[error(
-        "cannot be reached: {report}; is it running, is the port right (`ssh://HOST:PORT`), does a firewall let ssh through?"
+        "can't be reached: {report}; is it running, is the port right (`ssh://HOST:PORT`), does a firewall let ssh through?"
     )]
     Unreachable {
         /// What ssh reports.
@@ -124,7 +122,7 @@ pub enum LinkProblem {
         address: String,
     },
     /// It can't become the other user there.
-    #[error("cannot become {user} there: {report}; {remedy}")]
+    #[error("can't become {user} there: {report}; {remedy}")]
     Become {
         /// The user that was wanted.
         user: String,
@@ -196,7 +194,7 @@ pub enum LinkProblem {
         seconds: u64,
     },
     /// The executable can't be read here.
-    #[error("cannot send {path}: {why}")]
+    #[error("can't send {path}: {why}")]
     Executable {
         /// Its path.
         path: String,
@@ -204,7 +202,7 @@ pub enum LinkProblem {
         why: String,
     },
     /// The system refuses something here.
-    #[error("cannot {action}: {why}")]
+    #[error("can't {action}: {why}")]
     Here {
         /// What was tried.
         action: &'static str,
@@ -214,6 +212,35 @@ pub enum LinkProblem {
 }
 
 impl LinkProblem {
+    /// Whether another try can succeed although nothing is changed, here or there: the host may be starting, or the
+    /// network be broken for a while.
+    pub fn can_pass(&self) -> bool {
+        match self {
+            LinkProblem::NoSuchHost { .. }
+            | LinkProblem::Unreachable { .. }
+            | LinkProblem::NoPlace(_)
+            | LinkProblem::Damaged { .. }
+            | LinkProblem::Lost { .. }
+            | LinkProblem::Slow { .. }
+            | LinkProblem::Here { .. } => true,
+            LinkProblem::NoSsh { .. }
+            | LinkProblem::Config { .. }
+            | LinkProblem::NoCommonMethod { .. }
+            | LinkProblem::UnknownKey { .. }
+            | LinkProblem::ChangedKey { .. }
+            | LinkProblem::RevokedKey { .. }
+            | LinkProblem::Refused { .. }
+            | LinkProblem::NoShell { .. }
+            | LinkProblem::Noise { .. }
+            | LinkProblem::Become { .. }
+            | LinkProblem::WrongMachine { .. }
+            | LinkProblem::WrongLibrary { .. }
+            | LinkProblem::NoDigest
+            | LinkProblem::NotStarted { .. }
+            | LinkProblem::Executable { .. } => false,
+        }
+    }
+
     pub(super) fn of(self, host: &str) -> LinkError {
         LinkError { host: host.to_owned(), problem: self }
     }

@@ -118,6 +118,12 @@ impl Link {
         self.0.placed(false).await.map(drop).map_err(|problem| self.error(problem))
     }
 
+    /// Whether the executable stays there when the connection ends.
+    pub async fn keeps_executable(&self) -> bool {
+        let place = self.0.place.lock().await;
+        self.0.options.caching && place.as_ref().is_none_or(|place| place.number != 0)
+    }
+
     /// Runs the executable there with these words and additional variables of its environment, after it was copied
     /// (see [`copy`](Link::copy)) and verified. `early` is the beginning of its input, which costs no further round
     /// trip.
@@ -172,15 +178,16 @@ async fn open(
     let mut session = Session::start(&call(true), &nonce).await?;
     let opening = Opening { endpoint, options, effective: &effective, desk: &desk };
     let may_ask = MayAsk { endpoint, options, desk: &desk };
-    // Behind sudo the input could be taken for something else, and a large one has to be skipped if it came too early.
-    let start =
-        start.filter(|start| options.caching && options.become_user.is_none() && start.early.len() <= EARLY_BYTES_MAX);
-    let probe = probe(&nonce, options, executable, start).line();
+    // A large input would have to be skipped if it came too early.
+    let start = start.filter(|start| options.caching && start.early.len() <= EARLY_BYTES_MAX);
+    let start = start.filter(|start| options.become_user.is_none() || can_be_skipped(start.early));
+    let mut opened = probe(&nonce, options, executable, start).line();
+    opened.extend_from_slice(start.map_or(&[], |start| start.early));
     if let Some(user) = &options.become_user {
         session.send(&open_as(&nonce, user).line()).await;
     }
-    session.send(&[probe.as_slice(), start.map_or(&[], |start| start.early)].concat()).await;
-    let (there, elevation, has_started) = opening.talk(&mut session, &nonce, may_ask, &probe).await?;
+    session.send(&opened).await;
+    let (there, elevation, has_started) = opening.talk(&mut session, &nonce, may_ask, &opened).await?;
     let was_asked = desk.was_asked();
     there.suits(executable.needs())?;
     if there.tool.is_empty() {
@@ -213,6 +220,11 @@ async fn open(
         },
         parts,
     ))
+}
+
+/// Whether an input is skipped line by line where sudo does not pass it on.
+fn can_be_skipped(early: &[u8]) -> bool {
+    early.is_empty() || early.ends_with(b"\n") && !early.split(|byte| *byte == b'\n').any(|line| line == b"again")
 }
 
 /// The beginning of every script there.
@@ -298,13 +310,13 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// Reads the reports until the last one.
+    /// Reads the reports until the last one. `opened`: what was sent, which comes again if sudo wants a password first.
     async fn talk(
         &self,
         session: &mut Session,
         nonce: &str,
         may_ask: MayAsk<'_>,
-        probe: &[u8],
+        opened: &[u8],
     ) -> Result<(There, Elevation, bool), LinkProblem> {
         let mut there = There::default();
         let mut elevation = Elevation::of(self.options.become_user.as_deref());
@@ -325,7 +337,7 @@ impl Opening<'_> {
                 Heard::Report(word, _) if word == "started" => return Ok((there, elevation, true)),
                 Heard::Report(word, _) if word == "sudo" => {
                     elevation = may_ask.again(session, nonce, elevation).await?;
-                    session.send(probe).await;
+                    session.send(opened).await;
                     deadline = Instant::now() + limit;
                 }
                 Heard::Report(word, rest) => there.take(&word, &rest),
