@@ -7,10 +7,17 @@ use crate::resources::kinds;
 
 /// All built-in kinds.
 pub fn builtin_kinds() -> Kinds {
-    let kinds: Kinds = kinds().into_iter().collect();
-    // The only use of a module above: an entry of this list. The kind runs a whole engine elsewhere, so it can't be
-    // below one.
-    #[cfg(feature = "ssh")]
-    let kinds = kinds.with::<Remote>();
+    with_those_above(kinds().into_iter().collect())
+}
+
+/// The only use of a module above: an entry of this list. The kind runs a whole engine elsewhere, so it can't be below
+/// one.
+#[cfg(feature = "ssh")]
+fn with_those_above(kinds: Kinds) -> Kinds {
+    kinds.with::<Remote>()
+}
+
+#[cfg(not(feature = "ssh"))]
+fn with_those_above(kinds: Kinds) -> Kinds {
     kinds
 }
