@@ -32,8 +32,8 @@ pub(crate) const TRUST_DIR: &str = "trust";
 
 /// Whether what has this name in the engine's working directory belongs to the engine: the private directories of
 /// resources, their records, the journal (also a new and a corrupt one), its lock, the control socket, the deploys
-/// and the files that it has received, the record of a run that was left there, its server of etcd, and its certificates. A graph may have other files beside
-/// them.
+/// and the files that it has received, the record of a run that was left there, its server of etcd, and its
+/// certificates. A graph may have other files beside them.
 fn is_own_name(name: &OsStr) -> bool {
     let names = ["pgraph", RECORDS, CONTROL_SOCKET, DEPLOYS_DIR, CARGO_DIR, DETACHED_DIR, ETCD_DIR, TRUST_DIR];
     names.map(OsStr::new).contains(&name) || name.as_encoded_bytes().starts_with(b"journal.")
