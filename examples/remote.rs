@@ -1,9 +1,9 @@
 //! A graph in Rust that is planned and run on other machines, which need an SSH server and nothing else.
 //!
 //! `cargo run --features ssh --example remote -- remote plan web1 web2` shows what would be done there, and changes
-//! nothing. `remote run web1 web2` does it once, `remote run web1 --watch` repairs until ^C, and `remote run web1 --detach`
-//! leaves it there (`remote attach web1`, `remote stop web1`). A host is what `ssh` takes; `local:try` is a process of its
-//! own on this machine.
+//! nothing. `remote run web1 web2` does it once, `remote run web1 --watch` repairs until ^C, and `remote run web1
+//! --detach` leaves it there (`remote attach web1`, `remote stop web1`). A host is what `ssh` takes; `local:try` is a
+//! process of its own on this machine.
 
 use mgmt::prelude::*;
 

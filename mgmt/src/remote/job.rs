@@ -101,8 +101,9 @@ impl Job {
         self
     }
 
-    /// The run that was [left](Job::detach) there, as the run of this job: it reports what no end has seen of it, within
-    /// bounds (4096 events, 4 MiB), and then what happens. To stop or drop it here means to leave it: it stays there.
+    /// The run that was [left](Job::detach) there, as the run of this job: it reports what no end has seen of it,
+    /// within bounds (4096 events, 4 MiB), and then what happens. To stop or drop it here means to leave it: it stays
+    /// there.
     pub fn attach() -> Job {
         Job { aim: Aim::Attach, ..Job::default() }
     }

@@ -103,8 +103,9 @@ impl Run {
         self.send(Order::Send(Outgoing::Message(ToFar::Reload)));
     }
 
-    /// Puts another graph in force there. Only the difference is touched. The run must have begun with a sent graph; for
-    /// one that the executable makes by itself, the parcel has its files ([`Host::pack`](crate::remote::Host::pack)).
+    /// Puts another graph in force there. Only the difference is touched. The run must have begun with a sent graph;
+    /// for one that the executable makes by itself, the parcel has its files
+    /// ([`Host::pack`](crate::remote::Host::pack)).
     ///
     /// # Errors
     /// The graph is refused there, and the one before stays in force; or the run has ended.

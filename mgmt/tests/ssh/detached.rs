@@ -139,7 +139,7 @@ fn a_run_of_another_user_stays_if_that_lingers_and_with_become_it_is_roots() {
     assert!(refused.status.code() == Some(1) && log.contains("loginctl enable-linger ann"), "{log}");
     assert!(found(&net, &address, &[]).is_null());
     host.sh("loginctl enable-linger ann");
-    wait("the systemd of the user", || host.try_sh("ls -d /run/user/2001/systemd") != "");
+    wait("the systemd of the user", || !host.try_sh("ls -d /run/user/2001/systemd").is_empty());
     done(&net, &leave);
     let run = found(&net, &address, &[]);
     let unit = run["unit"].as_str().unwrap().to_owned();
