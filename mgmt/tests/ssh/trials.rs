@@ -1,5 +1,6 @@
 //! Runs on hosts with a systemd of their own, which cut the branch on which they sit: what they change is put back.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::systemd::{Reboot, SystemdHost};
 const LONG: Duration = Duration::from_secs(180);
 
 async fn host(net: &Wires, there: &SystemdHost) -> Host {
-    let executable = Executable::at(env!("CARGO_BIN_EXE_mgmt").as_ref()).await.unwrap();
+    let executable = Executable::at(Path::new(env!("CARGO_BIN_EXE_mgmt"))).await.unwrap();
     Host::new("there", Ssh::new(there.at("root")).options(net.options()).executable(executable))
 }
 
