@@ -292,9 +292,7 @@ fn a_run_that_stays_is_left_listed_shown_and_stopped() {
     attach.stdout(std::fs::File::create(desk.path("events")).unwrap());
     attach.stderr(std::fs::File::create(desk.path("log")).unwrap());
     let mut attach = attach.spawn().unwrap();
-    let count = |word: &str| {
-        desk.read("events").unwrap_or_default().matches(&format!("\"event\":\"{word}\"")).count()
-    };
+    let count = |word: &str| desk.read("events").unwrap_or_default().matches(&format!("\"event\":\"{word}\"")).count();
     wait(&mut attach, "what was missed", || count("attached") == 1 && count("applied") >= 1);
     let missed = count("applied");
     std::fs::remove_file(desk.path("out")).unwrap();
