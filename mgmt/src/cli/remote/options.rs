@@ -183,6 +183,7 @@ impl RemoteCommand {
     }
 
     /// Whether it needs a graph of this host.
+    #[cfg(feature = "yaml")]
     pub(crate) fn needs_graph(&self) -> bool {
         matches!(self, RemoteCommand::Plan(_) | RemoteCommand::Run(_))
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -161,7 +162,9 @@ impl Hub {
             let place = self.place.clone();
             blocking(move || {
                 place.shorten_log();
-                mark_use();
+                if let Ok(program) = std::env::current_exe() {
+                    mark_use(&program);
+                }
             })
             .await;
         }
@@ -396,8 +399,7 @@ async fn message(from: &mut OwnedReadHalf, cutter: &mut Cutter) -> Option<ToFar>
 
 /// Marks the use of the executable, if it is in a directory of those that were sent: others that were not used for long
 /// are removed there. Blocks.
-fn mark_use() {
-    let Ok(program) = std::env::current_exe() else { return };
+fn mark_use(program: &Path) {
     let Some(dir) = program.parent() else { return };
     let is_digest = dir.file_name().is_some_and(|name| {
         let name = name.as_encoded_bytes();
@@ -407,6 +409,27 @@ fn mark_use() {
         let marked = File::open(dir).and_then(|dir| dir.set_modified(crate::sys::clock::wall()));
         if let Err(error) = marked {
             tracing::debug!("the use of {} can't be marked: {error}", dir.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn the_use_of_an_executable_that_was_sent_is_marked_and_no_other_directory_is_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, is_marked) in [("0a".repeat(32), true), ("bin".to_owned(), false), ("x".repeat(64), false)] {
+            let place = dir.path().join(name);
+            std::fs::create_dir(&place).unwrap();
+            std::fs::write(place.join("mgmt"), "").unwrap();
+            File::open(&place).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+            mark_use(&place.join("mgmt"));
+            let marked = std::fs::metadata(&place).unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH;
+            assert_eq!(marked, is_marked, "{}", place.display());
         }
     }
 }

@@ -204,3 +204,59 @@ impl Place {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_found_while_its_lock_is_held_and_its_end_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::of(dir.path());
+        assert!(!place.is_held() && place.read().is_none() && place.refusal().is_none());
+        place.make().unwrap();
+        let lock = place.lock().unwrap().unwrap();
+        assert!(place.is_held());
+        assert!(place.refusal().unwrap().contains("about to start or to end"));
+        let run = Detached {
+            pid: 4711,
+            unit: Some("a.service\n".to_owned()),
+            prefix: "/p".to_owned(),
+            started: now(),
+            log: "journalctl".to_owned(),
+            runs: true,
+            ended: None,
+        };
+        place.write(&run).unwrap();
+        assert_eq!(place.read(), Some(run.clone()));
+        let refusal = place.refusal().unwrap();
+        assert!(refusal.contains("process 4711") && !refusal.contains('\n'), "{refusal}");
+        // Another one does not get the lock, and a look does not keep it from the run.
+        let (sender, second) = std::sync::mpsc::channel();
+        let other = place.clone();
+        std::thread::spawn(move || sender.send(other.lock().unwrap().is_some()).unwrap());
+        assert!(!second.recv().unwrap());
+        drop(lock);
+        assert!(!place.is_held() && place.refusal().is_none());
+        assert_eq!(place.read(), Some(Detached { runs: false, ..run }));
+        std::fs::write(place.dir().join(RECORD), "no record").unwrap();
+        assert_eq!(place.read(), None);
+    }
+
+    #[test]
+    fn a_log_that_is_too_long_begins_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = Place::of(dir.path());
+        place.shorten_log();
+        place.make().unwrap();
+        let (mut log, path) = place.log().unwrap();
+        log.write_all(b"first\nlast\n").unwrap();
+        place.shorten_log();
+        assert_eq!(place.last_words(), "first\nlast");
+        let size = usize::try_from(LOG_BYTES_MAX).unwrap();
+        log.write_all(&vec![b'x'; size]).unwrap();
+        place.shorten_log();
+        log.write_all(b"again\n").unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), b"again\n");
+    }
+}
