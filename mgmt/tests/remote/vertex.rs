@@ -213,6 +213,28 @@ async fn another_graph_is_swapped_there_and_a_resource_that_leaves_ends_its_run(
 }
 
 #[tokio::test]
+async fn a_graph_that_has_failed_there_is_replaced_by_the_next_one_in_place() {
+    let there = There::new();
+    let (one, pid) = (there.text("one"), pid_of(&there));
+    let with = |command: &str| {
+        graph(|g| {
+            g.add(remote("web", &there).declare(|g| {
+                pid(g);
+                let first = g.add(Exec::new("first").cmd(command).shell("/bin/sh"));
+                g.add(File::new(&one).content("one\n").after(&first));
+            }));
+        })
+    };
+    let (engine, mut events) = start(with("exit 3")).await;
+    until(&mut events, |kind| matches!(kind, EventKind::Failed { retry_in: None, .. })).await;
+    let first = next_pid(&there, None).await;
+    engine.swap(with("exit 0")).await.unwrap();
+    engine.converged().await.unwrap();
+    assert_eq!((there.read("one").as_deref(), read_pid(&there)), (Some("one\n"), Some(first)));
+    engine.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn other_settings_begin_another_run_when_the_former_has_ended() {
     let there = There::new();
     let (names, pid) = (there.text("names"), pid_of(&there));

@@ -346,10 +346,11 @@ impl Remote {
             return differs("repairing", "converged");
         }
         let error = text::hopeless(&wanted.name()?, &status);
-        if live.has_failed() && error.obstacle().is_none() {
+        let is_for_good = error.obstacle().is_none();
+        if live.has_failed() && is_for_good {
             return differs("failed", "running");
         }
-        live.set_failed(true);
+        live.set_failed(is_for_good);
         Err(error)
     }
 
@@ -359,9 +360,17 @@ impl Remote {
         let state = cx.local::<State>();
         let name = wanted.name()?;
         let failed = |error: &RemoteError| text::failed(&name, error);
-        let live = state.live().filter(|live| live.ended().is_none());
-        let live = match live {
-            Some(live) if !again && !live.has_failed() && live.has(&wanted.settings) => {
+        let is_kept = |live: &Live| {
+            let shape = live.shape();
+            let is_good = match shape == wanted.shape {
+                true => !live.has_failed(),
+                // Only a graph that was sent can be replaced by one that is sent.
+                false => shape.graph.is_some() && wanted.parcel.is_some(),
+            };
+            !again && is_good && live.has(&wanted.settings)
+        };
+        let live = match state.live().filter(|live| live.ended().is_none()) {
+            Some(live) if is_kept(&live) => {
                 if let Some(parcel) = wanted.parcel.as_ref().filter(|_| live.shape() != wanted.shape) {
                     live.swap(parcel, wanted.shape.clone()).await.map_err(|error| failed(&error))?;
                 }
@@ -386,8 +395,9 @@ impl Remote {
             Err(error) => return Err(self.cut_off(&live, &state, &name, &error)),
         };
         if status.hopeless {
-            live.set_failed(true);
-            return Err(text::hopeless(&name, &status));
+            let error = text::hopeless(&name, &status);
+            live.set_failed(error.obstacle().is_none());
+            return Err(error);
         }
         live.set_failed(false);
         let has_changed = live.seen.take_changes();
