@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -15,8 +16,10 @@ use crate::plan::Plan;
 use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
 use crate::remote::lines::{Cutter, Found, foreign};
-use crate::remote::message::{Arriving, Begin, End, MARK, SILENCE_MAX, Sent, Task, ToFar, ToNear, VERSION, line};
-use crate::remote::near_world::NearStreams;
+use crate::remote::message::{
+    Arriving, Begin, End, JobSettings, MARK, SILENCE_MAX, Sent, Task, ToFar, ToNear, VERSION, line,
+};
+use crate::remote::near_world::{NearStreams, NearWorld};
 use crate::remote::queue::Queue;
 use crate::remote::run::{Ended, HowEnded, Report, Run};
 use crate::remote::streams::{Outgoing, READ_BYTES, log, write};
@@ -56,6 +59,14 @@ fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
     (sent, documents.filter_map(content).collect())
 }
 
+/// What the host is offered of a world, under the name that the job gives it, or else under its own.
+async fn offer(world: Option<&NearWorld>, name: &str, settings: &mut JobSettings) -> Result<Option<Json>, RemoteError> {
+    let Some(world) = world else { return Ok(None) };
+    let host = settings.hostname.get_or_insert_with(|| name.to_owned());
+    let no_form = |error| RemoteError::Start(format!("the world has no form as data: {error}"));
+    world.offer(host).await.map(Some).map_err(no_form)
+}
+
 /// Starts the process there and begins the conversation.
 pub(super) async fn open(
     (name, transport): (&str, &dyn Transport),
@@ -71,21 +82,13 @@ pub(super) async fn open(
         }
         None => (None, Vec::new()),
     };
+    let mut settings = job.settings.clone();
     let world = match (&job.world, &task) {
         (Some(world), Task::Plan | Task::Run) => Some(world.clone()),
         _ => None,
     };
-    let host = job.settings.hostname.clone().unwrap_or_else(|| name.to_owned());
-    let mut settings = job.settings.clone();
-    let offer = match &world {
-        Some(world) => {
-            settings.hostname = Some(host.clone());
-            let no_form = |error| RemoteError::Start(format!("the world has no form as data: {error}"));
-            Some(world.offer(&host).await.map_err(no_form)?)
-        }
-        None => None,
-    };
-    let begin = Begin { version: VERSION, task: task.clone(), settings, graph, world: offer };
+    let offer = offer(world.as_ref(), name, &mut settings).await?;
+    let begin = Begin { version: VERSION, task: task.clone(), settings: settings.clone(), graph, world: offer };
     let early = line(&ToFar::Begin(Box::new(begin)))
         .map_err(|error| RemoteError::Start(format!("the settings have no form as data: {error}")))?;
     let mut variables = vec![(FAR_END_VARIABLE.to_owned(), nonce.as_str().into())];
@@ -102,13 +105,7 @@ pub(super) async fn open(
         let _ = outgoing.send(document);
     }
     let Channel { stdin, stdout, stderr, ended: exit } = channel;
-    let (world, frames) = match world {
-        Some(world) => {
-            let (world, frames) = NearStreams::new(world, host, &outgoing);
-            (Some(world), frames)
-        }
-        None => (None, mpsc::channel(1).1),
-    };
+    let (world, frames) = NearStreams::begin(world, settings.hostname, &outgoing);
     tokio::spawn(write(stdin, wanted, frames));
     tokio::spawn(log(stderr, Arc::clone(&queue)));
     let mut near = Near {
