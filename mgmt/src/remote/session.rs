@@ -370,10 +370,11 @@ impl Near {
             ToNear::Cargo { name, resources, carried } if self.is_packing() => self.cargo(name, resources, carried)?,
             // What was not asked for is not kept.
             ToNear::Plan(_) | ToNear::Packed(_) | ToNear::Cargo { .. } => {}
-            ToNear::Stream(frame) => match &self.world {
-                Some(world) => world.take(frame).map_err(RemoteError::Failed)?,
-                None => {}
-            },
+            ToNear::Stream(frame) => {
+                if let Some(world) = &self.world {
+                    world.take(frame).map_err(RemoteError::Failed)?;
+                }
+            }
             ToNear::Certify(request) => {
                 if let (Some(world), Some(sender)) = (&self.world, &self.outgoing) {
                     world.certify(request, sender.clone()).map_err(RemoteError::Failed)?;
