@@ -61,6 +61,7 @@ pub fn far_end() -> Option<FarEnd> {
 
 /// What the base of a far end is for.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only a command line has a prefix and a world of its own"))]
 pub(crate) struct BaseFor {
     /// Nothing may be changed.
     pub(crate) looks: bool,

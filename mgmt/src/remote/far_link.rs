@@ -63,13 +63,13 @@ impl Inbox {
     }
 
     /// From now on, messages about the world go there.
-    #[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "there is no other world"))]
+    #[cfg(feature = "etcd")]
     pub(super) fn lead(&mut self, world: FarStreams) {
         self.world = Some(world);
     }
 
     /// These messages, which came while something else was waited for, are the next ones.
-    #[cfg_attr(not(feature = "etcd"), expect(dead_code, reason = "as above"))]
+    #[cfg(feature = "etcd")]
     pub(super) fn put_back(&mut self, messages: Vec<ToFar>) {
         self.back.extend(messages);
     }

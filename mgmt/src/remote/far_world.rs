@@ -4,6 +4,7 @@
 use serde_json::Value as Json;
 use tokio::sync::mpsc;
 
+pub(super) use crate::remote::far_guest::enter;
 use crate::remote::far_link::Outbox;
 use crate::remote::message::{ToFar, ToNear, line};
 use crate::remote::tunnel::{Frame, Streams};
@@ -71,32 +72,4 @@ impl FarStreams {
     pub(super) fn lost(&self, why: &str) {
         self.streams.close(why);
     }
-}
-
-#[cfg(feature = "etcd")]
-pub(super) use crate::remote::far_guest::enter;
-
-/// A program without etcd uses no world through the near end.
-#[cfg(not(feature = "etcd"))]
-pub(super) enum FarWorld {}
-
-#[cfg(not(feature = "etcd"))]
-impl FarWorld {
-    pub(super) fn give<G: crate::gapi::Gapi>(&self, _: crate::runtime::Builder<G>) -> crate::runtime::Builder<G> {
-        match *self {}
-    }
-}
-
-#[cfg(not(feature = "etcd"))]
-pub(super) async fn enter(
-    _: Json,
-    _: (Option<std::path::PathBuf>, Option<String>),
-    _: bool,
-    _: &mut crate::remote::far_link::Inbox,
-    _: &Outbox,
-) -> Result<Option<FarWorld>, crate::remote::far::Failed> {
-    Err(crate::remote::far::Failed::Other(
-        "the program there was built without the Cargo feature `etcd`, which the world of this run needs: build it with it"
-            .to_owned(),
-    ))
 }

@@ -11,6 +11,10 @@ mod far_guest;
 mod far_link;
 mod far_run;
 mod far_trial;
+#[cfg(feature = "etcd")]
+mod far_world;
+#[cfg(not(feature = "etcd"))]
+#[path = "no_far_world.rs"]
 mod far_world;
 mod fleet;
 mod host;
@@ -18,6 +22,10 @@ mod hosts;
 mod job;
 mod lines;
 mod message;
+#[cfg(feature = "etcd")]
+mod near_world;
+#[cfg(not(feature = "etcd"))]
+#[path = "no_near_world.rs"]
 mod near_world;
 mod queue;
 mod receiving;

@@ -1,25 +1,26 @@
 //! The near end's side of a world that the far end uses through it: it lets the host in, and leads streams to the
 //! servers.
 
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::Value as Json;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::sleep;
 
 use crate::remote::message::ToFar;
 use crate::remote::streams::Outgoing;
 use crate::remote::tunnel::{Frame, Streams};
+use crate::sys::task::blocking;
+use crate::world::{Connection, Relay};
 
 /// The way of what is sent.
 pub(super) type Sender = mpsc::UnboundedSender<Outgoing>;
 
 /// The world that the far ends of a job use.
-#[cfg(feature = "etcd")]
 #[derive(Clone, Debug)]
-pub(super) struct NearWorld(crate::world::Relay);
-
-/// A program without etcd shares none.
-#[cfg(not(feature = "etcd"))]
-#[derive(Clone, Debug)]
-pub(super) enum NearWorld {}
+pub(super) struct NearWorld(Relay);
 
 /// What one far end uses of it.
 #[derive(Debug)]
@@ -29,15 +30,14 @@ pub(super) struct NearStreams {
     host: String,
     streams: Streams,
     /// Certificates are made one after the other.
-    is_certifying: std::sync::Arc<tokio::sync::Semaphore>,
+    is_certifying: Arc<Semaphore>,
 }
 
-#[cfg(feature = "etcd")]
 impl NearWorld {
     /// How often it is looked whether the servers are others.
-    const LOOK: std::time::Duration = std::time::Duration::from_secs(2);
+    const LOOK: Duration = Duration::from_secs(2);
 
-    pub(super) fn new(relay: crate::world::Relay) -> NearWorld {
+    pub(super) fn new(relay: Relay) -> NearWorld {
         NearWorld(relay)
     }
 
@@ -50,7 +50,7 @@ impl NearWorld {
         self.0.certify(host, request).await
     }
 
-    async fn connect(&self, address: &str) -> std::io::Result<crate::world::Connection> {
+    async fn connect(&self, address: &str) -> io::Result<Connection> {
         self.0.connect(address).await
     }
 
@@ -58,11 +58,11 @@ impl NearWorld {
     async fn tell_servers(&self, sender: mpsc::WeakUnboundedSender<Outgoing>) {
         let look = || {
             let relay = self.0.clone();
-            crate::sys::task::blocking(move || relay.servers())
+            blocking(move || relay.servers())
         };
         let mut last = look().await;
         loop {
-            tokio::time::sleep(NearWorld::LOOK).await;
+            sleep(NearWorld::LOOK).await;
             let now = look().await;
             let Some(sender) = sender.upgrade() else { return };
             if now != last && !now.is_empty() {
@@ -74,33 +74,21 @@ impl NearWorld {
     }
 }
 
-#[cfg(not(feature = "etcd"))]
-impl NearWorld {
-    pub(super) async fn offer(&self, _: &str) -> Result<Json, serde_json::Error> {
-        match *self {}
-    }
-
-    async fn certify(&self, _: &str, _: String) -> Result<Json, String> {
-        match *self {}
-    }
-
-    async fn connect(&self, _: &str) -> std::io::Result<tokio::io::DuplexStream> {
-        match *self {}
-    }
-
-    async fn tell_servers(&self, _: mpsc::WeakUnboundedSender<Outgoing>) {
-        match *self {}
-    }
-}
-
 impl NearStreams {
-    /// For the host with this name. Also what must be sent to it.
-    pub(super) fn new(world: NearWorld, host: String, sender: &Sender) -> (NearStreams, mpsc::Receiver<Frame>) {
+    /// Those of the host with this name, if it uses a world; and what must be sent to it.
+    pub(super) fn begin(
+        world: Option<NearWorld>,
+        host: Option<String>,
+        sender: &Sender,
+    ) -> (Option<NearStreams>, mpsc::Receiver<Frame>) {
         let (streams, frames) = Streams::new();
-        let (told, weak) = (world.clone(), sender.downgrade());
-        tokio::spawn(async move { told.tell_servers(weak).await });
-        let is_certifying = std::sync::Arc::new(tokio::sync::Semaphore::new(1));
-        (NearStreams { world, host, streams, is_certifying }, frames)
+        let begun = world.zip(host).map(|(world, host)| {
+            let (looks, weak) = (world.clone(), sender.downgrade());
+            tokio::spawn(async move { looks.tell_servers(weak).await });
+            let is_certifying = Arc::new(Semaphore::new(1));
+            NearStreams { world, host, streams, is_certifying }
+        });
+        (begun, frames)
     }
 
     /// Takes what the far end tells about a stream.
@@ -127,7 +115,7 @@ impl NearStreams {
     /// # Errors
     /// It asks again before it has the answer.
     pub(super) fn certify(&self, request: String, sender: Sender) -> Result<(), String> {
-        let turn = std::sync::Arc::clone(&self.is_certifying).try_acquire_owned();
+        let turn = Arc::clone(&self.is_certifying).try_acquire_owned();
         let Ok(turn) = turn else { return Err("certificates are asked for twice at once".to_owned()) };
         let (world, host) = (self.world.clone(), self.host.clone());
         tokio::spawn(async move {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value as Json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -16,8 +17,10 @@ use crate::remote::detached::Detached;
 use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
 use crate::remote::lines::{Cutter, Found, foreign};
-use crate::remote::message::{Arriving, Begin, End, MARK, SILENCE_MAX, Sent, Task, ToFar, ToNear, VERSION, line};
-use crate::remote::near_world::NearStreams;
+use crate::remote::message::{
+    Arriving, Begin, End, JobSettings, MARK, SILENCE_MAX, Sent, Task, ToFar, ToNear, VERSION, line,
+};
+use crate::remote::near_world::{NearStreams, NearWorld};
 use crate::remote::queue::Queue;
 use crate::remote::run::{Ended, HowEnded, Report, Run};
 use crate::remote::streams::{Outgoing, READ_BYTES, log, write};
@@ -61,6 +64,13 @@ fn no_form(what: &str) -> impl Fn(serde_json::Error) -> RemoteError {
     move |error| RemoteError::Start(format!("{what} can't be written as data: {error}"))
 }
 
+/// What the host is offered of a world, under the name that the job gives it, or else under its own.
+async fn offer(world: Option<&NearWorld>, name: &str, settings: &mut JobSettings) -> Result<Option<Json>, RemoteError> {
+    let Some(world) = world else { return Ok(None) };
+    let host = settings.hostname.get_or_insert_with(|| name.to_owned());
+    world.offer(host).await.map(Some).map_err(no_form("the world"))
+}
+
 /// Starts the process there and begins the conversation.
 pub(super) async fn open(
     (name, transport): (&str, &dyn Transport),
@@ -76,21 +86,16 @@ pub(super) async fn open(
         }
         None => (None, Vec::new()),
     };
-    let world = match (&job.world, &task) {
-        (Some(world), Task::Plan | Task::Run) => Some(world.clone()),
-        _ => None,
-    };
-    let host = job.settings.hostname.clone().unwrap_or_else(|| name.to_owned());
     let mut settings = job.settings.clone();
     if !transport.is_here() {
         settings.trail = settings.trail.through_here();
     }
-    let mut offer = None;
-    if let Some(world) = &world {
-        settings.hostname = Some(host.clone());
-        offer = Some(world.offer(&host).await.map_err(no_form("the world"))?);
-    }
-    let begin = Begin { version: VERSION, task: task.clone(), settings, graph, world: offer };
+    let world = match (&job.world, &task) {
+        (Some(world), Task::Plan | Task::Run) => Some(world.clone()),
+        _ => None,
+    };
+    let offer = offer(world.as_ref(), name, &mut settings).await?;
+    let begin = Begin { version: VERSION, task: task.clone(), settings: settings.clone(), graph, world: offer };
     let early = line(&ToFar::Begin(Box::new(begin))).map_err(no_form("the settings"))?;
     let mut variables = vec![(FAR_END_VARIABLE.to_owned(), nonce.as_str().into())];
     variables.extend(job.vars.iter().cloned());
@@ -107,13 +112,7 @@ pub(super) async fn open(
         let _ = outgoing.send(document);
     }
     let Channel { stdin, stdout, stderr, ended: exit } = channel;
-    let (world, frames) = match world {
-        Some(world) => {
-            let (world, frames) = NearStreams::new(world, host, &outgoing);
-            (Some(world), frames)
-        }
-        None => (None, mpsc::channel(1).1),
-    };
+    let (world, frames) = NearStreams::begin(world, settings.hostname, &outgoing);
     tokio::spawn(write(stdin, wanted, frames));
     tokio::spawn(log(stderr, Arc::clone(&queue)));
     let mut near = Near::new(Arc::clone(&queue), outgoing, task, (yielding, world));
@@ -398,10 +397,11 @@ impl Near {
             ToNear::Cargo { name, resources, carried } if self.is_packing() => self.cargo(name, resources, carried)?,
             // What was not asked for is not kept.
             ToNear::Plan(_) | ToNear::Packed(_) | ToNear::Cargo { .. } => {}
-            ToNear::Stream(frame) => match &self.world {
-                Some(world) => world.take(frame).map_err(RemoteError::Failed)?,
-                None => {}
-            },
+            ToNear::Stream(frame) => {
+                if let Some(world) = &self.world {
+                    world.take(frame).map_err(RemoteError::Failed)?;
+                }
+            }
             ToNear::Certify(request) => {
                 if let (Some(world), Some(sender)) = (&self.world, &self.outgoing) {
                     world.certify(request, sender.clone()).map_err(RemoteError::Failed)?;

@@ -37,7 +37,7 @@ pub(in crate::remote) enum Frame {
     /// A stream to the server at this address begins. Only the far end begins streams.
     Open(u32, String),
     Data(u32, Bytes),
-    /// So many bytes were taken out of the stream: as many more may be sent.
+    /// This number of bytes was taken out of the stream, and as many more may be sent.
     Taken(u32, u32),
     /// The stream has ended, in both directions, and if it has failed, why.
     End(u32, Option<String>),

@@ -2,7 +2,9 @@
 //! reach.
 
 mod frame;
+#[cfg(feature = "etcd")]
 mod streams;
 
 pub(super) use frame::Frame;
+#[cfg(feature = "etcd")]
 pub(super) use streams::Streams;

@@ -10,6 +10,7 @@ mod elf;
 mod endpoint;
 mod error;
 mod executable;
+#[cfg(feature = "etcd")]
 mod forward;
 mod hints;
 mod keeper;
@@ -25,6 +26,7 @@ pub use effective::{DistinctError, distinct_as_resolved};
 pub use endpoint::{Endpoint, EndpointError, distinct};
 pub use error::{LinkError, LinkProblem};
 pub use executable::Executable;
+#[cfg(feature = "etcd")]
 pub use forward::{Forward, Forwarded, HostKey, HostKeyError};
 pub use link::Link;
 pub use options::{Answer, Answers, CONNECT_TIMEOUT, Question, QuestionKind, SshOptions};

@@ -235,10 +235,8 @@ async fn committed(mut client: Client, transaction: Transaction) -> Result<Optio
     }
 }
 
-/// Asks to be permitted what the transaction writes. The error is `denied` if that does not help.
-async fn ask_for(client: &Client, host: &str, transaction: &Transaction, denied: Error) -> Result<(), Failure> {
-    let keys = transaction.writes.keys().chain(transaction.conditions.iter().map(|condition| &condition.key));
-    let grants: BTreeSet<Grant> = keys.filter_map(|key| Grant::of_write(host, key)).collect();
+/// Asks for these grants. The error is `denied` if that does not help.
+async fn ask_for(client: &Client, host: &str, grants: BTreeSet<Grant>, denied: Error) -> Result<(), Failure> {
     if grants.is_empty() {
         return Err(denied.into());
     }
@@ -258,12 +256,12 @@ async fn ask_for(client: &Client, host: &str, transaction: &Transaction, denied:
 }
 
 /// Tries until it is permitted, for a moment. The caller tries again later.
-async fn until_permitted(client: &Client, transaction: Transaction) -> Result<Option<Revision>, Failure> {
+async fn until_permitted<T, F: Future<Output = Result<T, Failure>>>(tries: impl Fn() -> F) -> Result<T, Failure> {
     let began = Instant::now();
     let mut pause = PERMITTED_PAUSE;
     loop {
         tokio::time::sleep(pause).await;
-        match committed(client.clone(), transaction.clone()).await {
+        match tries().await {
             Err(Failure::Etcd(error)) if code(&error) == Some(PERMISSION_DENIED) => {
                 if began.elapsed() > PERMITTED_MAX {
                     let why = "it does not permit this host to write there yet: a host that serves etcd must do that, \
@@ -287,9 +285,28 @@ impl Member for EtcdMember {
     }
 
     fn get(&self, keys: Vec<Keys>) -> BoxFuture<Result<Snapshot, WorldError>> {
+        let host = self.host.clone();
         self.ask_again(move |client| {
-            let keys = keys.clone();
-            async move { Ok(snapshot(client, keys).await?) }
+            let (host, keys) = (host.clone(), keys.clone());
+            async move {
+                match snapshot(client.clone(), keys.clone()).await {
+                    Err(error) if code(&error) == Some(PERMISSION_DENIED) => {
+                        // The exports of this host for another one can be read when they may be written.
+                        let own = keys.iter().filter_map(|keys| match keys {
+                            Keys::One(key) => Grant::of_write(&host, key),
+                            Keys::Below(_) => None,
+                        });
+                        let own = own.filter(|grant| matches!(grant, Grant::Exports { .. })).collect();
+                        ask_for(&client, &host, own, error).await?;
+                        let read = move || {
+                            let (client, keys) = (client.clone(), keys.clone());
+                            async move { Ok(snapshot(client, keys).await?) }
+                        };
+                        until_permitted(read).await
+                    }
+                    read => Ok(read?),
+                }
+            }
         })
     }
 
@@ -308,8 +325,11 @@ impl Member for EtcdMember {
                 }
                 match committed(client.clone(), transaction.clone()).await {
                     Err(Failure::Etcd(error)) if code(&error) == Some(PERMISSION_DENIED) => {
-                        ask_for(&client, &host, &transaction, error).await?;
-                        until_permitted(&client, transaction).await
+                        let written = transaction.conditions.iter().map(|condition| &condition.key);
+                        let written = transaction.writes.keys().chain(written);
+                        let grants = written.filter_map(|key| Grant::of_write(&host, key)).collect();
+                        ask_for(&client, &host, grants, error).await?;
+                        until_permitted(move || committed(client.clone(), transaction.clone())).await
                     }
                     done => done,
                 }

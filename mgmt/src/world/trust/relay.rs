@@ -259,7 +259,7 @@ impl Guest {
 mod tests {
     use super::*;
 
-    /// The cluster of the host `desk`, whose servers are said to be there.
+    /// The cluster of the host `desk`, with these servers.
     fn relay(prefix: &Path, servers: &[&str]) -> Relay {
         let authority = Authority::builder().create(prefix).unwrap();
         let identity = Identity::own(prefix, &authority, "desk", &[]).unwrap();
