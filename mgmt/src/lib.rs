@@ -16,8 +16,8 @@
 //! Cargo features: `archive` (the kinds `gzip`, `tar` and `unpack`), `cli` (the command line), `dbus` (the kinds
 //! `cron`, `hostname`, `nspawn` and `svc`, and D-Bus for kinds), `http` (the kinds `http:server` and `http:file`),
 //! `template` ([`render`]) and `yaml` (graphs from YAML) are on by default; `http-client` (the kind `http:client`),
-//! `etcd` (a world in etcd), `ssh` (runs on other hosts, and the kind `remote`), `virt` (the kind `virt`) and `testing`
-//! (laws and fakes for tests) are not.
+//! `etcd` (a world in etcd), `ssh` (runs on other hosts, and the kind `remote`), `virt` (the kind `virt`) and
+//! `testing` (laws and fakes for tests) are not.
 //! More in the [guide](guide::embedding#cargo-features).
 //!
 //! The README of the project follows. Its chapters are the modules of [`guide`].

@@ -11,20 +11,20 @@ use tokio::time::timeout;
 
 use crate::gapi::{Fixed, Gapi, Packed, TravelTerms, Warnings, builtin_kinds, channel, fixed, pack_files};
 use crate::graph::{ContentRef, GraphConfig, Kinds, Problems};
-use crate::remote::detached::{Hub, Manner, Place, Stays, place_of, relay, start};
+use crate::remote::detached::{Hub, Stays, place_of};
 use crate::remote::error::Note;
+use crate::remote::far_detached::of_detached;
 use crate::remote::far_graphs::FarGraphs;
 use crate::remote::far_guard;
 use crate::remote::far_link::{Closed, Inbound, Inbox, Outbox};
 use crate::remote::far_run::{FarRun, Supply};
-use crate::remote::far_trial::{FarTrial, confirmed};
+use crate::remote::far_trial::{confirmed, no_prefix, tried};
 use crate::remote::far_world::enter;
 use crate::remote::job::PRIVATE;
 use crate::remote::message::{
     Begin, End, Hello, HowEnded, JobSettings, MARK, Part, SILENCE_MAX, Task, ToFar, ToNear, VERSION, plan_parts,
 };
 use crate::remote::receiving::Receiving;
-use crate::runtime::trial::Trial;
 use crate::runtime::{Builder, Engine, EngineError};
 use crate::sys::process::{FAR_END_VARIABLE, own_session};
 use crate::sys::stdio::Conversation;
@@ -233,7 +233,7 @@ impl FarEnd {
             let _ = sender.send(config).await;
         }
         let (place, arriving) = mpsc::unbounded_channel();
-        let mut builder = builder.map_gapi(|own| match is_sent {
+        let builder = builder.map_gapi(|own| match is_sent {
             true => FarGraphs::sent(sent, accepted, trail),
             false => FarGraphs::own(own, placed, kinds, arriving, accepted, trail),
         });
@@ -241,18 +241,10 @@ impl FarEnd {
             return plan(builder, &warnings, inbox, out).await;
         }
         let supply = if is_sent { Supply::Graphs(sender) } else { Supply::Files(place) };
-        let run = FarRun::new(out.clone(), warnings, converged_timeout, receiving, supply, acceptance);
-        let run = run.stays(stays);
-        let run = match trial.filter(|_| !noop) {
-            Some(trial) => {
-                let prefix = prefix.filter(|_| !is_temporary).ok_or_else(no_prefix)?;
-                if let Some(lack) = far_guard::begin(&prefix, !trial.is_here).await.map_err(Failed::Other)? {
-                    out.send(&ToNear::Warning(Note::new(lack))).await.map_err(gone)?;
-                }
-                builder = builder.trial(Trial::new(trial.id).partial(trial.is_partial));
-                run.tried(FarTrial::new(&prefix, trial.within.0))
-            }
-            None => run,
+        let run = FarRun::new(out.clone(), warnings, converged_timeout, receiving, supply, acceptance).stays(stays);
+        let (run, builder) = match trial.filter(|_| !noop) {
+            Some(trial) => tried(run, builder, trial, prefix.filter(|_| !is_temporary), out).await?,
+            None => (run, builder),
         };
         run.execute(builder, inbox, max_runtime).await
     }
@@ -297,11 +289,6 @@ impl<G: Gapi> Base<G> {
     }
 }
 
-fn no_prefix() -> Failed {
-    let why = "a run that must be confirmed needs a working directory there that lasts: give one with `--prefix`";
-    Failed::Other(why.to_owned())
-}
-
 /// Begins the conversation.
 async fn greet(nonce: &str, out: &Outbox) -> Result<(), Closed> {
     let hello = Hello {
@@ -314,69 +301,6 @@ async fn greet(nonce: &str, out: &Outbox) -> Result<(), Closed> {
     // Other output may have no end of line.
     out.send_line(format!("\n{MARK}{VERSION} {nonce}\n").into_bytes()).await?;
     out.send(&ToNear::Hello(hello)).await
-}
-
-/// What becomes of a task that is about a run that stays. `None`: it is about none.
-async fn of_detached<G: Gapi>(
-    begin: &Begin,
-    base: &Base<G>,
-    inbox: &mut Inbox,
-    out: &Outbox,
-) -> Option<Result<End, Failed>> {
-    let place = base.prefix.as_deref().filter(|_| !base.is_temporary).map(Place::of);
-    let none = "a run can only stay, and be found, in a working directory that lasts: give one with --prefix";
-    let none = || Failed::Other(none.to_owned());
-    match &begin.task {
-        Task::Plan | Task::Pack { .. } | Task::Confirm { .. } => None,
-        Task::Run => {
-            let refusal = blocking(move || place.and_then(|place| place.refusal())).await?;
-            Some(Err(Failed::Other(refusal)))
-        }
-        Task::Detach { variables } => Some(match place {
-            Some(place) => leave(&place, begin, variables, inbox, out).await,
-            None => Err(none()),
-        }),
-        Task::Attach | Task::Stop => Some(match place {
-            Some(place) => {
-                let manner = if begin.task == Task::Stop { Manner::Stop } else { Manner::Attach };
-                relay(&place, manner, inbox, out).await
-            }
-            None => Err(none()),
-        }),
-        Task::Find => {
-            let found = blocking(move || place.and_then(|place| place.read())).await;
-            let sent = out.send(&ToNear::Found(found.map(Box::new))).await.map_err(gone);
-            Some(sent.map(|()| End { code: 0, error: None, how: HowEnded::Found }))
-        }
-    }
-}
-
-/// Starts the process that stays, and passes on to it what the near end sends, until it stays.
-async fn leave(
-    place: &Place,
-    begin: &Begin,
-    variables: &[String],
-    inbox: &mut Inbox,
-    out: &Outbox,
-) -> Result<End, Failed> {
-    let (version, graph) = (begin.version, begin.graph.clone());
-    let settings = JobSettings { prefix: Some(place.prefix().to_owned()), ..begin.settings.clone() };
-    let first = ToFar::Begin(Box::new(Begin { version, task: Task::Run, settings, graph, world: None }));
-    // What comes meanwhile is for it, too.
-    let mut messages = vec![first];
-    let starting = async { start(place, variables).await.map_err(Failed::Other) };
-    let mut starting = std::pin::pin!(starting);
-    let stream = loop {
-        tokio::select! {
-            stream = &mut starting => break stream?,
-            inbound = inbox.next() => match inbound {
-                Inbound::Message(ToFar::Stop(_)) => return Err(Failed::Stopped(HowEnded::Stopped)),
-                Inbound::Message(message) => messages.push(message),
-                Inbound::Lost(_) => return Err(Failed::Stopped(HowEnded::StoppedThere)),
-            },
-        }
-    };
-    relay(place, Manner::Leave(stream, messages), inbox, out).await
 }
 
 /// The first message, if it is one that this version can follow.
@@ -455,7 +379,7 @@ async fn pack<G: Gapi>(
     Ok(End { code: 0, error: None, how: HowEnded::Packed })
 }
 
-fn gone(_: Closed) -> Failed {
+pub(super) fn gone(_: Closed) -> Failed {
     Failed::Stopped(HowEnded::StoppedThere)
 }
 

@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -13,15 +12,16 @@ use crate::gapi::{Gapi, GraphSender, Warnings};
 use crate::remote::error::Note;
 use crate::remote::far::Failed;
 use crate::remote::far_link::{Inbound, Inbox, Outbox};
+use crate::remote::far_signals::Signals;
+use crate::remote::far_status::{alerts, fitting};
 use crate::remote::far_trial::FarTrial;
 use crate::remote::lines::LINE_BYTES_MAX;
 use crate::remote::message::{End, HowEnded, Sent, ToFar, ToNear, line};
 use crate::remote::receiving::{Placed, Receiving, Step};
-use crate::runtime::{Builder, Engine, Event, EventKind, Events, Status};
+use crate::runtime::{Builder, Engine, Event, EventKind, Events};
 
-/// The exit codes of a run, as of one on this machine.
+/// The exit code of a failure, as of a run on this machine.
 pub(super) const FAILED: u8 = 1;
-const PENDING: u8 = 2;
 /// How many bytes of events are sent at once.
 const BATCH_BYTES: usize = 1 << 16;
 /// How often the progress is sent.
@@ -76,26 +76,6 @@ pub(super) struct FarRun {
     pub(super) trial: Option<FarTrial>,
     /// What it has changed is being put back.
     pub(super) puts_back: bool,
-}
-
-/// The signals that end a process.
-pub(super) struct Signals([Signal; 3]);
-
-impl Signals {
-    fn new() -> std::io::Result<Signals> {
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        let [interrupt, terminate, hangup] = kinds.map(signal);
-        Ok(Signals([interrupt?, terminate?, hangup?]))
-    }
-
-    async fn next(&mut self) {
-        let Signals([interrupt, terminate, hangup]) = self;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
 }
 
 impl FarRun {
@@ -461,31 +441,6 @@ impl FarRun {
             }
             _ => {}
         }
-    }
-}
-
-/// The status in a form that fits into a line: first its diffs are left out, then what follows the first resources.
-fn fitting(mut status: Status) -> Status {
-    let is_too_long =
-        |status: &Status| line(&status).is_ok_and(|line| line.len() > LINE_BYTES_MAX - LINE_BYTES_MAX / 16);
-    if is_too_long(&status) {
-        for change in status.notable.iter_mut().flat_map(|resource| &mut resource.changes) {
-            change.diff = None;
-        }
-    }
-    while is_too_long(&status) && !(status.notable.is_empty() && status.owed.is_empty() && status.running.is_empty()) {
-        status.notable.truncate(status.notable.len() / 2);
-        status.owed.truncate(status.owed.len() / 2);
-        status.running.truncate(status.running.len() / 2);
-    }
-    status
-}
-
-/// The exit code of a run that ends by itself.
-async fn alerts(engine: &Engine) -> u8 {
-    match engine.status().await {
-        Ok(status) if status.alerts > 0 => PENDING,
-        _ => 0,
     }
 }
 

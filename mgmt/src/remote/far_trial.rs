@@ -1,16 +1,19 @@
 //! A run at the far end whose changes are put back unless the near end confirms it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use crate::gapi::Gapi;
 use crate::remote::error::Note;
-use crate::remote::far::Failed;
-use crate::remote::far_link::Inbox;
-use crate::remote::far_run::{FAILED, FarRun, OVER_GRACE, Signals, Stage};
-use crate::remote::message::{End, HowEnded, ToNear};
-use crate::runtime::trial::{TrialPlace, confirm};
+use crate::remote::far::{Failed, gone};
+use crate::remote::far_guard;
+use crate::remote::far_link::{Inbox, Outbox};
+use crate::remote::far_run::{FAILED, FarRun, OVER_GRACE, Stage};
+use crate::remote::far_signals::Signals;
+use crate::remote::message::{End, HowEnded, JobTrial, ToNear};
+use crate::runtime::trial::{Trial, TrialPlace, confirm};
 use crate::runtime::{Builder, Engine, EventKind};
 use crate::sys::task::blocking;
 
@@ -91,6 +94,27 @@ impl FarTrial {
             }
         }
     }
+}
+
+/// A run, with its settings, that is put back unless it is confirmed; a process watches over it from now on.
+pub(super) async fn tried<G: Gapi>(
+    run: FarRun,
+    builder: Builder<G>,
+    trial: JobTrial,
+    prefix: Option<PathBuf>,
+    out: &Outbox,
+) -> Result<(FarRun, Builder<G>), Failed> {
+    let prefix = prefix.ok_or_else(no_prefix)?;
+    if let Some(lack) = far_guard::begin(&prefix, !trial.is_here).await.map_err(Failed::Other)? {
+        out.send(&ToNear::Warning(Note::new(lack))).await.map_err(gone)?;
+    }
+    let builder = builder.trial(Trial::new(trial.id).partial(trial.is_partial));
+    Ok((run.tried(FarTrial::new(&prefix, trial.within.0)), builder))
+}
+
+pub(super) fn no_prefix() -> Failed {
+    let why = "a run that must be confirmed needs a working directory there that lasts: give one with `--prefix`";
+    Failed::Other(why.to_owned())
 }
 
 /// Confirms the run with this id, as soon as it has converged.

@@ -198,9 +198,10 @@ impl Job {
     }
 
     /// What the run changes is put back, unless this end can confirm it by a new connection within this time after it
-    /// has converged: also if the machine can't be reached any more, is rebooted, or the process there is killed. While
-    /// it is not confirmed, the run does not end as converged. Needs a working directory there that lasts. What can't be
-    /// put back is refused before the run, unless it is [permitted](Job::confirm_partial). Default: the changes stay.
+    /// has converged: also if the machine can't be reached any more, is rebooted, or the process there is killed.
+    /// While it is not confirmed, the run does not end as converged. Needs a working directory there that lasts. What
+    /// can't be put back is refused before the run, unless it is [permitted](Job::confirm_partial). Default: the
+    /// changes stay.
     pub fn confirm(mut self, within: Duration) -> Job {
         let is_partial = self.settings.trial.is_some_and(|trial| trial.is_partial);
         self.settings.trial = Some(JobTrial { within: Seconds(within), is_partial, is_here: false, id: String::new() });

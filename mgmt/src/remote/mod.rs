@@ -4,12 +4,15 @@
 mod detached;
 mod error;
 mod far;
+mod far_detached;
 mod far_graphs;
 mod far_guard;
 #[cfg(feature = "etcd")]
 mod far_guest;
 mod far_link;
 mod far_run;
+mod far_signals;
+mod far_status;
 mod far_trial;
 #[cfg(feature = "etcd")]
 mod far_world;
@@ -23,6 +26,7 @@ mod job;
 mod lines;
 mod message;
 #[cfg(feature = "etcd")]
+mod near_begin;
 mod near_world;
 #[cfg(not(feature = "etcd"))]
 #[path = "no_near_world.rs"]

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value as Json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -17,10 +16,9 @@ use crate::remote::detached::Detached;
 use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
 use crate::remote::lines::{Cutter, Found, foreign};
-use crate::remote::message::{
-    Arriving, Begin, End, JobSettings, MARK, SILENCE_MAX, Sent, Task, ToFar, ToNear, VERSION, line,
-};
-use crate::remote::near_world::{NearStreams, NearWorld};
+use crate::remote::message::{Arriving, Begin, End, MARK, Part, SILENCE_MAX, Task, ToFar, ToNear, VERSION, line};
+use crate::remote::near_begin::{no_form, offer, sent};
+use crate::remote::near_world::NearStreams;
 use crate::remote::queue::Queue;
 use crate::remote::run::{Ended, HowEnded, Report, Run};
 use crate::remote::streams::{Outgoing, READ_BYTES, log, write};
@@ -49,26 +47,6 @@ pub(super) enum Order {
     Send(Outgoing),
     Swap(Parcel, oneshot::Sender<Result<(), RemoteError>>),
     Status(oneshot::Sender<Status>),
-}
-
-/// What a content of a parcel is as a message, and its documents, which are always sent.
-fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
-    let packed = &parcel.0;
-    let documents = [packed.graph, packed.carried].into_iter().flatten();
-    let content = |of: ContentRef| Some(Outgoing::Content(of, Arc::clone(packed.contents.get(&of.sha256)?)));
-    let sent = Sent { number, graph: packed.graph, carried: packed.carried, on_hosts: packed.on_hosts.clone() };
-    (sent, documents.filter_map(content).collect())
-}
-
-fn no_form(what: &str) -> impl Fn(serde_json::Error) -> RemoteError {
-    move |error| RemoteError::Start(format!("{what} can't be written as data: {error}"))
-}
-
-/// What the host is offered of a world, under the name that the job gives it, or else under its own.
-async fn offer(world: Option<&NearWorld>, name: &str, settings: &mut JobSettings) -> Result<Option<Json>, RemoteError> {
-    let Some(world) = world else { return Ok(None) };
-    let host = settings.hostname.get_or_insert_with(|| name.to_owned());
-    world.offer(host).await.map(Some).map_err(no_form("the world"))
 }
 
 /// Starts the process there and begins the conversation.
@@ -366,28 +344,13 @@ impl Near {
                     let _ = reply.send(*status);
                 }
             }
-            ToNear::Want(wanted) => {
-                // Nothing but what was offered leaves this machine, and nothing of it twice.
-                let wanted: BTreeSet<ContentId> = wanted.into_iter().collect();
-                for id in wanted {
-                    if let Some(bytes) = self.contents.remove(&id) {
-                        self.send(Outgoing::Content(ContentRef { sha256: id, bytes: bytes.len() as u64 }, bytes));
-                    }
-                }
-            }
+            ToNear::Want(wanted) => self.supply(wanted),
             ToNear::Graph { number, refused } => {
                 if let Some(reply) = self.swaps.remove(&number) {
                     let _ = reply.send(refused.map_or(Ok(()), |notes| Err(RemoteError::Graph(notes))));
                 }
             }
-            ToNear::Plan(part) if self.task == Task::Plan => {
-                let whole = self.arriving.add(&part, PLAN_BYTES_MAX).map_err(RemoteError::Failed)?;
-                if let Some(bytes) = whole {
-                    let plan = serde_json::from_slice(&bytes)
-                        .map_err(|error| RemoteError::Failed(format!("the plan can't be read: {error}")))?;
-                    self.give(Yield::Plan(Box::new(plan)));
-                }
-            }
+            ToNear::Plan(part) if self.task == Task::Plan => self.planned(&part)?,
             ToNear::Packed(part) if self.is_packing() => {
                 let whole = self.arriving.add(&part, PACKED_BYTES_MAX).map_err(RemoteError::Failed)?;
                 if let Some(bytes) = whole {
@@ -410,6 +373,26 @@ impl Near {
             ToNear::End(end) => return Ok(Some(self.ended(end))),
         }
         Ok(None)
+    }
+
+    /// Nothing but what was offered leaves this machine, and nothing of it twice.
+    fn supply(&mut self, wanted: Vec<ContentId>) {
+        let wanted: BTreeSet<ContentId> = wanted.into_iter().collect();
+        for id in wanted {
+            if let Some(bytes) = self.contents.remove(&id) {
+                self.send(Outgoing::Content(ContentRef { sha256: id, bytes: bytes.len() as u64 }, bytes));
+            }
+        }
+    }
+
+    fn planned(&mut self, part: &Part) -> Result<(), RemoteError> {
+        let whole = self.arriving.add(part, PLAN_BYTES_MAX).map_err(RemoteError::Failed)?;
+        if let Some(bytes) = whole {
+            let plan = serde_json::from_slice(&bytes)
+                .map_err(|error| RemoteError::Failed(format!("the plan can't be read: {error}")))?;
+            self.give(Yield::Plan(Box::new(plan)));
+        }
+        Ok(())
     }
 
     fn is_packing(&self) -> bool {

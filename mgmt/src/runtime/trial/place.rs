@@ -118,7 +118,7 @@ impl TrialPlace {
 
     /// Forgets what the run has recorded. That it was confirmed is known until the next run.
     pub(super) fn forget_records(&self) -> Result<()> {
-        WriteFs::new().remove_tree(&self.prefix.join(TRIAL_RECORDS), usize::MAX)?;
+        WriteFs::new().remove_tree(self.prefix.join(TRIAL_RECORDS), usize::MAX)?;
         Ok(())
     }
 
