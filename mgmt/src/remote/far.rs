@@ -188,13 +188,11 @@ impl FarEnd {
         out: &Outbox,
     ) -> Result<End, Failed> {
         let looks = !matches!(begin.task, Task::Run | Task::Detach { .. });
-        let (stays, trial) = (begin.settings.stays, begin.settings.trial.clone());
-        let trail = begin.settings.trail.clone();
+        let JobSettings { stays, is_here, trial, trail, hostname: host, .. } = begin.settings.clone();
         // Packing runs nothing, on the machine where the way begins.
         if let Some(why) = trail.refusal().filter(|_| !matches!(begin.task, Task::Pack { .. })) {
             return Err(Failed::Other(why));
         }
-        let host = begin.settings.hostname.clone();
         let base = base(BaseFor { looks, has_world: begin.world.is_some() }).map_err(Failed::Other)?;
         let mut base = base.with(&begin.settings);
         if self.stays.is_none()
@@ -243,7 +241,7 @@ impl FarEnd {
         let supply = if is_sent { Supply::Graphs(sender) } else { Supply::Files(place) };
         let run = FarRun::new(out.clone(), warnings, converged_timeout, receiving, supply, acceptance).stays(stays);
         let (run, builder) = match trial.filter(|_| !noop) {
-            Some(trial) => tried(run, builder, trial, prefix.filter(|_| !is_temporary), out).await?,
+            Some(trial) => tried(run, builder, (trial, is_here), prefix.filter(|_| !is_temporary), out).await?,
             None => (run, builder),
         };
         run.execute(builder, inbox, max_runtime).await
@@ -261,6 +259,7 @@ impl<G: Gapi> Base<G> {
             converged_timeout,
             max_runtime,
             stays: _,
+            is_here: _,
             trial: _,
             trail,
         } = settings.clone();

@@ -55,7 +55,7 @@ async fn leave(
     let first = ToFar::Begin(Box::new(Begin { version, task: Task::Run, settings, graph, world: None }));
     // What comes meanwhile is for it, too.
     let mut messages = vec![first];
-    let starting = async { start(place, variables).await.map_err(Failed::Other) };
+    let starting = async { start(place, variables, begin.settings.is_here).await.map_err(Failed::Other) };
     let mut starting = std::pin::pin!(starting);
     let stream = loop {
         tokio::select! {

@@ -40,6 +40,8 @@ const KEPT_VARIABLES: [&str; 4] = ["PATH", "HOME", "USER", "LOGNAME"];
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Guard {
     prefix: PathBuf,
+    /// The trial that the run is.
+    trial: String,
     /// The process of the run.
     run: Earlier,
     /// The unit that it is.
@@ -53,10 +55,10 @@ pub(super) fn guard_of(value: &OsStr) -> Option<Guard> {
 
 /// Starts a process that watches over the run of this one, before that changes anything. Returns what it can't do.
 /// `outlasts`: also if the machine is rebooted meanwhile.
-pub(super) async fn begin(prefix: &Path, outlasts: bool) -> Result<Option<String>, String> {
+pub(super) async fn begin(prefix: &Path, trial: &str, outlasts: bool) -> Result<Option<String>, String> {
     let run = i32::try_from(std::process::id()).ok().and_then(Earlier::of);
     let run = run.ok_or_else(|| "/proc has no entry for this process".to_owned())?;
-    let guard = Guard { prefix: prefix.to_owned(), run, unit: None };
+    let guard = Guard { prefix: prefix.to_owned(), trial: trial.to_owned(), run, unit: None };
     let program = std::env::current_exe().map_err(|error| format!("the path of this program is not known: {error}"))?;
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let mut lack = None;
@@ -107,7 +109,7 @@ impl Guard {
     ) -> Result<(), String> {
         own_session();
         let place = TrialPlace::of(&self.prefix);
-        while self.run.runs() && !place.is_confirmed() {
+        while self.run.runs() && !place.is_confirmed(&self.trial) {
             sleep(LOOK).await;
         }
         let put_back = if is_pending(&self.prefix) { self.put_back(builder()?).await } else { Ok(()) };
@@ -185,7 +187,8 @@ mod tests {
     #[test]
     fn a_process_that_watches_knows_its_task_and_another_one_does_not() {
         let run = Earlier::of(i32::try_from(std::process::id()).unwrap()).unwrap();
-        let guard = Guard { prefix: "/a \"b\"\n".into(), run, unit: Some("u.service".into()) };
+        let (prefix, trial) = ("/a \"b\"\n".into(), "it".to_owned());
+        let guard = Guard { prefix, trial, run, unit: Some("u.service".into()) };
         let value = guard.value().unwrap();
         let read = guard_of(OsStr::new(&value)).unwrap();
         assert!(read.prefix == guard.prefix && read.run == guard.run && read.unit == guard.unit);

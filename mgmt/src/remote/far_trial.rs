@@ -24,6 +24,7 @@ const LOOK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct FarTrial {
     place: TrialPlace,
+    id: String,
     within: Duration,
     /// When it is too late.
     due: Option<Instant>,
@@ -40,8 +41,8 @@ pub(super) enum Verdict {
 }
 
 impl FarTrial {
-    pub(super) fn new(prefix: &Path, within: Duration) -> FarTrial {
-        FarTrial { place: TrialPlace::of(prefix), within, due: None, is_gone: false }
+    pub(super) fn new(prefix: &Path, id: &str, within: Duration) -> FarTrial {
+        FarTrial { place: TrialPlace::of(prefix), id: id.to_owned(), within, due: None, is_gone: false }
     }
 
     /// How long the near end may take.
@@ -74,7 +75,7 @@ impl FarTrial {
     }
 
     pub(super) fn look(&self) -> Verdict {
-        if self.place.is_confirmed() {
+        if self.place.is_confirmed(&self.id) {
             return Verdict::Confirmed;
         }
         match self.due {
@@ -86,7 +87,7 @@ impl FarTrial {
     /// It can't be confirmed any more, unless it is already.
     pub(super) fn give_up(&self) -> Verdict {
         match self.place.give_up() {
-            Ok(false) if self.place.is_confirmed() => Verdict::Confirmed,
+            Ok(false) if self.place.is_confirmed(&self.id) => Verdict::Confirmed,
             Ok(_) => Verdict::Over,
             Err(error) => {
                 tracing::error!(target: "mgmt", "what the run has changed can't be put back: {error}");
@@ -96,20 +97,21 @@ impl FarTrial {
     }
 }
 
-/// A run, with its settings, that is put back unless it is confirmed; a process watches over it from now on.
+/// A run, with its settings, that is put back unless it is confirmed; a process watches over it from now on. `is_here`:
+/// the machine is that of the near end.
 pub(super) async fn tried<G: Gapi>(
     run: FarRun,
     builder: Builder<G>,
-    trial: JobTrial,
+    (trial, is_here): (JobTrial, bool),
     prefix: Option<PathBuf>,
     out: &Outbox,
 ) -> Result<(FarRun, Builder<G>), Failed> {
     let prefix = prefix.ok_or_else(no_prefix)?;
-    if let Some(lack) = far_guard::begin(&prefix, !trial.is_here).await.map_err(Failed::Other)? {
+    if let Some(lack) = far_guard::begin(&prefix, &trial.id, !is_here).await.map_err(Failed::Other)? {
         out.send(&ToNear::Warning(Note::new(lack))).await.map_err(gone)?;
     }
-    let builder = builder.trial(Trial::new(trial.id).partial(trial.is_partial));
-    Ok((run.tried(FarTrial::new(&prefix, trial.within.0)), builder))
+    let tried = FarTrial::new(&prefix, &trial.id, trial.within.0);
+    Ok((run.tried(tried), builder.trial(Trial::new(trial.id).partial(trial.is_partial))))
 }
 
 pub(super) fn no_prefix() -> Failed {

@@ -117,11 +117,6 @@ impl Host {
         Host { name: self.name.clone(), transport }
     }
 
-    /// Whether it is this machine by intention.
-    pub(super) fn is_here(&self) -> bool {
-        self.transport.is_here()
-    }
-
     /// Does a task that yields nothing.
     pub(super) async fn ask(&self, job: &Job, task: Task) -> Result<(), RemoteError> {
         let (run, _) = session::open((&self.name, &*self.transport), job, task).await?;

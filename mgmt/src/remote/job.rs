@@ -204,7 +204,7 @@ impl Job {
     /// changes stay.
     pub fn confirm(mut self, within: Duration) -> Job {
         let is_partial = self.settings.trial.is_some_and(|trial| trial.is_partial);
-        self.settings.trial = Some(JobTrial { within: Seconds(within), is_partial, is_here: false, id: String::new() });
+        self.settings.trial = Some(JobTrial { within: Seconds(within), is_partial, id: String::new() });
         self
     }
 

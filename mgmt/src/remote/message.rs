@@ -181,6 +181,9 @@ pub(super) struct JobSettings {
     /// The converged timeout does not end the run.
     #[serde(default)]
     pub(super) stays: bool,
+    /// The machine is that of the near end by intention: systemd is not asked to look after anything there.
+    #[serde(default)]
+    pub(super) is_here: bool,
     /// What the run changes is put back unless it is confirmed.
     #[serde(default)]
     pub(super) trial: Option<JobTrial>,
@@ -196,8 +199,6 @@ pub(super) struct JobTrial {
     pub(super) within: Seconds,
     /// Whether changes are made that can't be put back.
     pub(super) is_partial: bool,
-    /// Whether the machine is that of the near end, where nothing is written for the time after a reboot.
-    pub(super) is_here: bool,
     /// Which run it is; empty before it is started.
     pub(super) id: String,
 }

@@ -65,7 +65,8 @@ pub(super) async fn open(
         None => (None, Vec::new()),
     };
     let mut settings = job.settings.clone();
-    if !transport.is_here() {
+    settings.is_here = transport.is_here();
+    if !settings.is_here {
         settings.trail = settings.trail.through_here();
     }
     let world = match (&job.world, &task) {

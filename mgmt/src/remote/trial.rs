@@ -30,11 +30,17 @@ type Outcome = Result<Ended, RemoteError>;
 /// Starts the run, unless it would make changes that can't be put back and that are not permitted.
 pub(super) async fn tried(host: &Host, job: &Job) -> Result<Run, RemoteError> {
     let mut job = job.clone();
-    let Some(trial) = &mut job.settings.trial else { return host.start(&job).await };
+    let task = job.task();
+    let Some(trial) = job.settings.trial.as_mut().filter(|_| task != Task::Attach && task != Task::Stop) else {
+        return host.start(&job).await;
+    };
+    if task != Task::Run {
+        let why = "a run that stays there can't be confirmed from here: leave out `--confirm` or `--detach`";
+        return Err(RemoteError::Refused(why.to_owned()));
+    }
     let letters = rng::letters(32, "abcdefghijklmnopqrstuvwxyz0123456789")
         .map_err(|error| RemoteError::Start(format!("the system gives no random numbers: {error}")))?;
     trial.id.clone_from(&letters);
-    trial.is_here = host.is_here();
     if !trial.is_partial {
         let planned = host.plan(&job).await?;
         if let Some(refusal) = refusal(&planned.plan) {

@@ -166,6 +166,28 @@ async fn a_run_that_is_killed_is_put_back_by_the_process_that_watches() {
 }
 
 #[tokio::test]
+async fn a_run_after_one_that_was_confirmed_is_watched_over_too() {
+    let there = There::new();
+    let mut run = host().run(&job(&there).await.confirm(Duration::from_secs(60))).await.unwrap();
+    rest(&mut run).await;
+    assert!(is_changed(&there));
+    let more = there.text("more");
+    let job = there.job(|g| _ = g.add(File::new(&more).content("more\n"))).await;
+    let job = job.converged_timeout(Duration::ZERO).confirm(Duration::from_secs(600));
+    let mut run = Cut::new(true).host().run(&job).await.unwrap();
+    let far = pid(&mut run).await;
+    until_event(&mut run, |event| *event == EventKind::Converged).await;
+    assert!(there.read("more").is_some());
+    assert!(Command::new("kill").args(["-9", &far.to_string()]).status().unwrap().success());
+    wait("it is put back", || there.read("more").is_none()).await;
+    assert!(is_changed(&there), "what was confirmed stays");
+    nothing_is_left(&there).await;
+    // A run that stays there has no end here that could confirm it.
+    let error = host().run(&job.detach()).await.unwrap_err();
+    assert!(matches!(error, RemoteError::Refused(_)), "{error}");
+}
+
+#[tokio::test]
 async fn a_run_that_is_killed_before_it_has_converged_is_put_back_too() {
     let there = There::new();
     std::fs::write(there.path("was"), "before\n").unwrap();

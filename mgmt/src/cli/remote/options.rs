@@ -79,7 +79,7 @@ pub struct RemoteRunOptions {
     pub watch: bool,
     /// Put back what was changed, unless the host can be reached by a new connection within this time after it has
     /// converged: also if it was cut off, rebooted, or the process there was killed
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "no_caching")]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["no_caching", "detach"])]
     pub confirm: Option<Duration>,
     /// With --confirm, also make changes that can't be put back
     #[arg(long, requires = "confirm")]

@@ -86,15 +86,15 @@ enum Started {
 }
 
 /// Starts the executable of this process with its arguments, and connects to it. `variables`: those that the near end
-/// has set.
-pub(in crate::remote) async fn start(place: &Place, variables: &[String]) -> Result<UnixStream, String> {
+/// has set. `is_here`: the machine is that of the near end, whose systemd is left alone.
+pub(in crate::remote) async fn start(place: &Place, variables: &[String], is_here: bool) -> Result<UnixStream, String> {
     place.make()?;
     if let Some(why) = place.refusal() {
         return Err(why);
     }
     let program = std::env::current_exe().map_err(|error| format!("the path of this program is not known: {error}"))?;
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let mut started = if Path::new(SYSTEMD).is_dir() {
+    let mut started = if !is_here && Path::new(SYSTEMD).is_dir() {
         Started::Unit(start_unit(place, &program, &arguments, variables).await?)
     } else {
         let stays = Stays { prefix: place.prefix().to_owned(), unit: None, is_user_unit: false };

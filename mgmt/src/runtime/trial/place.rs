@@ -97,21 +97,26 @@ impl TrialPlace {
         Ok(self.decide(PUT_BACK)? || self.has(PUT_BACK))
     }
 
-    pub(crate) fn is_confirmed(&self) -> bool {
-        self.has(CONFIRMED)
+    /// Whether the trial with this id is confirmed; the one before it may have been.
+    #[cfg(any(feature = "ssh", test))]
+    pub(crate) fn is_confirmed(&self, id: &str) -> bool {
+        !self.is_open() && self.has(CONFIRMED) && self.must_be(id).is_ok()
     }
 
     /// Notes that the run has converged, for those who confirm it.
+    #[cfg(feature = "ssh")]
     pub(crate) fn settle(&self) -> io::Result<()> {
         fs::write(self.dir.join(SETTLED), "")
     }
 
     /// Whether the run has converged.
+    #[cfg(feature = "ssh")]
     pub(crate) fn is_settled(&self) -> bool {
         self.has(SETTLED)
     }
 
     /// Whether it is not decided yet.
+    #[cfg(any(feature = "ssh", test))]
     pub(crate) fn is_open(&self) -> bool {
         self.has(OPEN)
     }
@@ -193,9 +198,10 @@ mod tests {
         assert!(confirm(dir.path(), "one").unwrap());
         // The second answer to the same question is the same, and it can't be put back any more.
         assert!(confirm(dir.path(), "one").unwrap());
-        assert!(!place.give_up().unwrap() && place.is_confirmed() && !is_pending(dir.path()));
+        assert!(!place.give_up().unwrap() && place.is_confirmed("one") && !is_pending(dir.path()));
 
         place.open("two").unwrap();
+        assert!(!place.is_confirmed("one") && !place.is_confirmed("two"));
         assert!(place.give_up().unwrap() && place.give_up().unwrap());
         assert!(!confirm(dir.path(), "two").unwrap());
         place.remove().unwrap();
