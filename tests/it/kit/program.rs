@@ -48,7 +48,9 @@ fn build(programs: &[&str], sources: &[&str], arguments: &[&str]) -> bool {
 pub fn example(name: &str) -> PathBuf {
     static BUILT: OnceLock<bool> = OnceLock::new();
     let sources = ["mgmt/src", "mgmt-macros/src", "examples", "tests/programs"];
-    let built = BUILT.get_or_init(|| build(&["examples/act", "examples/hello"], &sources, &["--examples"]));
+    let programs = ["examples/act", "examples/hello", "examples/remote"];
+    let arguments = ["--workspace", "--exclude", "mgmt-sim", "--all-features", "--examples"];
+    let built = BUILT.get_or_init(|| build(&programs, &sources, &arguments));
     assert!(built, "the examples can't be built");
     let path = target().join("examples").join(name);
     assert!(path.exists(), "there is no example {name}");

@@ -25,9 +25,7 @@ pub(crate) use hold::{Hold, Stowed};
 pub use moving::RolloutView;
 pub use options::{Publish, Waves};
 #[cfg(feature = "ssh")]
-#[cfg(feature = "ssh")]
-pub(crate) use pack::pack_unread;
-pub(crate) use pack::{Packed, PrivateTerms, Terms, pack, pack_files};
+pub(crate) use pack::{Packed, PrivateTerms, Terms, pack, pack_files, pack_unread};
 pub use publish::Deployed;
 pub use shown::{DeployDetails, ListedDeploy};
 pub use source::{DeploySource, deployed};

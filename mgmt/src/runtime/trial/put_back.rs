@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::gapi::{Gapi, fixed};
 use crate::graph::GraphConfig;
 use crate::resource::TrialRecords;
-use crate::runtime::builder::{Builder, Settings};
+use crate::runtime::builder::Builder;
+#[cfg(feature = "ssh")]
+use crate::runtime::builder::Settings;
 use crate::runtime::engine::Engine;
 use crate::runtime::error::EngineError;
 use crate::runtime::trial::place::{TrialPlace, is_pending};
