@@ -78,4 +78,6 @@ pub use validate::validate;
 #[cfg(feature = "yaml")]
 pub(crate) use validate::validate_but;
 #[cfg(feature = "ssh")]
-pub(crate) use within::{kinds_of_reading, reading_with};
+pub(crate) use within::kinds_of_reading;
+#[cfg(all(feature = "ssh", feature = "yaml"))]
+pub(crate) use within::reading_with;

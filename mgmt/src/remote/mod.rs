@@ -25,8 +25,8 @@ mod hosts;
 mod job;
 mod lines;
 mod message;
-#[cfg(feature = "etcd")]
 mod near_begin;
+#[cfg(feature = "etcd")]
 mod near_world;
 #[cfg(not(feature = "etcd"))]
 #[path = "no_near_world.rs"]

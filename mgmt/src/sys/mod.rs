@@ -51,7 +51,7 @@ pub mod task;
 #[cfg(feature = "cli")]
 pub mod terminal;
 pub mod threads;
-#[cfg(any(feature = "cli", feature = "dbus"))]
+#[cfg(any(feature = "cli", feature = "dbus", feature = "ssh"))]
 pub mod unit_text;
 pub mod users;
 pub mod vigil;

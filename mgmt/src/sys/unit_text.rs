@@ -12,7 +12,7 @@ pub fn command_word(text: &str) -> String {
 /// The value of `Environment=` that systemd reads as exactly this assignment, `NAME=VALUE`.
 ///
 /// Source: systemd.exec(5), "Environment=".
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "ssh"))]
 pub fn assignment(text: &str) -> String {
     word(text, "%")
 }

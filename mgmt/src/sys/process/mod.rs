@@ -5,7 +5,7 @@ mod account;
 mod capture;
 mod child;
 mod command;
-#[cfg(feature = "etcd")]
+#[cfg(any(feature = "etcd", feature = "ssh"))]
 mod earlier;
 mod error;
 mod escape;
@@ -31,7 +31,7 @@ mod tests;
 pub use account::Account;
 pub use capture::Captured;
 pub use command::{Command, Env, InheritEnv, LINGER, Leftovers, OUTPUT_BYTES_MAX};
-#[cfg(feature = "etcd")]
+#[cfg(any(feature = "etcd", feature = "ssh"))]
 pub use earlier::Earlier;
 pub use error::ProcessError;
 pub use escape::{escape_lossless, escape_text};
