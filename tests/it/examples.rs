@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::kit::program::{Ended, Program, Running, example};
+use crate::kit::program::{Ended, Program, Running, example, remote_example};
 
 fn run(name: &str, prefix: &Path, args: &str) -> Ended {
     Program::new(&example(name)).arg("--prefix").arg(prefix).args(args).run()
@@ -302,7 +302,7 @@ fn the_hosts_of_cluster_know_one_another_by_an_etcd_that_they_run() {
 #[test]
 fn remote_plans_its_graph_with_the_names_of_the_hosts() {
     let dir = tempfile::tempdir().unwrap();
-    let mut program = Program::new(&example("remote"));
+    let mut program = Program::new(&remote_example());
     let ended = program.args("remote plan local:one local:two --prefix").arg(dir.path()).run().code(2);
     assert!(ended.out.contains("one, two:\n  ~ file[/tmp/mgmt-remote/]\n"), "{}", ended.out);
     for host in ["one", "two"] {

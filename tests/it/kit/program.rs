@@ -48,13 +48,19 @@ fn build(programs: &[&str], sources: &[&str], arguments: &[&str]) -> bool {
 pub fn example(name: &str) -> PathBuf {
     static BUILT: OnceLock<bool> = OnceLock::new();
     let sources = ["mgmt/src", "mgmt-macros/src", "examples", "tests/programs"];
-    let programs = ["examples/act", "examples/hello", "examples/remote"];
-    let arguments = ["--workspace", "--exclude", "mgmt-sim", "--all-features", "--examples"];
-    let built = BUILT.get_or_init(|| build(&programs, &sources, &arguments));
+    let built = BUILT.get_or_init(|| build(&["examples/act", "examples/hello"], &sources, &["--examples"]));
     assert!(built, "the examples can't be built");
     let path = target().join("examples").join(name);
     assert!(path.exists(), "there is no example {name}");
     path
+}
+
+/// The example `remote`, which needs the feature `ssh`.
+pub fn remote_example() -> PathBuf {
+    let sources = ["mgmt/src", "mgmt-macros/src", "examples"];
+    let arguments = ["--example", "remote", "--features", "ssh"];
+    assert!(build(&["examples/remote"], &sources, &arguments), "the example remote can't be built");
+    target().join("examples/remote")
 }
 
 /// The program `mgmt`, with all features.
