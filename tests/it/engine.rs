@@ -33,6 +33,7 @@ mod provided;
 mod quiet;
 mod reactive;
 mod received;
+mod recorded;
 mod refresh;
 mod reload;
 mod reserve;

@@ -14,6 +14,7 @@ use crate::gapi::Gapi;
 use crate::graph::ContentId;
 use crate::runtime::trial::{TrialPlace, is_pending};
 use crate::runtime::{Builder, EngineError, JournalError};
+use crate::sys::facts::SYSTEMD;
 use crate::sys::fs::{Replace, WriteFs, WriteOptions};
 use crate::sys::process::{Command, Earlier, FAR_END_VARIABLE, Status, own_session, run, spawn_alone};
 use crate::sys::task::blocking;
@@ -28,8 +29,6 @@ const LOOK: Duration = Duration::from_millis(200);
 const BUSY: Duration = Duration::from_secs(1);
 /// How long a command to systemd may take.
 const COMMAND_MAX: Duration = Duration::from_secs(30);
-/// The directory that is there where systemd is PID 1.
-const SYSTEMD: &str = "/run/systemd/system";
 /// Where the units are that outlast a reboot, and those that are started with the machine.
 const UNITS: &str = "/etc/systemd/system";
 const STARTED: &str = "/etc/systemd/system/multi-user.target.wants";

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::id::{ResourceId, percent_decoded, percent_encoded};
 use crate::resource::digest::digest_of;
-use crate::resource::record::{RECORDS, TRIAL_RECORDS};
+use crate::resource::record::{RECORDS, TRIAL};
 use crate::sys::fs::WriteFs;
 use crate::sys::if_simulated;
 use crate::sys::ours::{NotOurs, Trust, examine_below};
@@ -82,7 +82,7 @@ impl PrivateDirs {
     /// Another user could have planted the content of one of them.
     pub fn examine(prefix: &Path, trust: Trust) -> std::result::Result<(), NotOurs> {
         examine_below(&prefix.join("pgraph"), 2, trust)?;
-        examine_below(&prefix.join(TRIAL_RECORDS), 2, trust)?;
+        examine_below(&prefix.join(TRIAL), 3, trust)?;
         examine_below(&prefix.join(RECORDS), 2, trust)
     }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -366,12 +366,14 @@ pub struct Recorder<R> {
     fs: WriteFs,
     id: ResourceId,
     head: Arc<Head>,
+    /// Whether the record that was read is that of a refresh.
+    was_refreshed: OnceLock<bool>,
     kind: PhantomData<fn() -> R>,
 }
 
 impl<R: Reverse> Recorder<R> {
     pub(crate) fn new(records: Records, fs: WriteFs, id: ResourceId, head: Arc<Head>) -> Recorder<R> {
-        Recorder { records, fs, id, head, kind: PhantomData }
+        Recorder { records, fs, id, head, was_refreshed: OnceLock::new(), kind: PhantomData }
     }
 
     /// What is recorded already; `None` if nothing is.
@@ -380,7 +382,9 @@ impl<R: Reverse> Recorder<R> {
     /// The record is damaged or can't be read. It is never replaced: while it is there, the resource changes nothing.
     pub fn read(&self) -> Result<Option<R::Record>> {
         let damaged = |error: Error| error.context(self.damaged());
-        let Some(record) = self.records.read(&self.id).map_err(damaged)? else { return Ok(None) };
+        let record = self.records.read(&self.id).map_err(damaged)?;
+        self.was_refreshed.get_or_init(|| record.as_ref().is_some_and(|record| record.head.refreshed));
+        let Some(record) = record else { return Ok(None) };
         let of_another_version = |_| damaged(Error::new("it is not of this version"));
         serde_json::from_value(record.data).map(Some).map_err(of_another_version)
     }
@@ -393,7 +397,10 @@ impl<R: Reverse> Recorder<R> {
     pub fn write(&self, data: &R::Record) -> Result<()> {
         let (id, mut head) = (self.id.clone(), Head::clone(&self.head));
         // A refresh that was recorded stays one, whatever else is changed later.
-        head.refreshed |= self.records.read(&self.id)?.is_some_and(|former| former.head.refreshed);
+        head.refreshed |= match self.was_refreshed.get() {
+            Some(was_refreshed) => *was_refreshed,
+            None => self.records.read(&self.id)?.is_some_and(|former| former.head.refreshed),
+        };
         let record = Record { id, head, data: serde_json::to_value(data)? };
         let dir = self.records.dir(&self.id);
         write(&self.fs, &dir, &record).context(format_args!("its record in {}", dir.display()))?;

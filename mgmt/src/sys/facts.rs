@@ -16,6 +16,11 @@ pub struct FactError {
     why: String,
 }
 
+/// The directory that is there where systemd is PID 1.
+///
+/// Source: sd_booted(3).
+pub const SYSTEMD: &str = "/run/systemd/system";
+
 /// The name of this host.
 pub fn hostname() -> String {
     if_simulated!(host => host.hostname());

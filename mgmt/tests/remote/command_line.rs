@@ -39,13 +39,20 @@ impl Desk {
         format!("graph: g\nresources:\n  file:\n  - name: {}\n    content: \"{content}\"\n", out.display())
     }
 
-    fn mgmt(&self, words: &[&str]) -> Command {
+    /// The program, which needs a prefix.
+    fn program(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
-        command.args(words).arg("--tmp-prefix").current_dir(self.0.path());
+        command.args(words).current_dir(self.0.path());
         for name in ["MGMT_PREFIX", "MGMT_CCONNS", "MGMT_SSH_PRIV_ID_RSA", "MGMT_CONVERGED_TIMEOUT", "RUST_LOG"] {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn mgmt(&self, words: &[&str]) -> Command {
+        let mut command = self.program(words);
+        command.arg("--tmp-prefix");
         command
     }
 
@@ -207,6 +214,11 @@ fn wrong_options_are_refused_before_anything_starts() {
     let few = with(&["local:a", "local:b", "--parallel", "1", "-t", "1"]);
     assert!(few.contains("--parallel 1 is less than the 2 hosts"), "{few}");
     assert!(with(&["local:a", "--watch", "-t", "1"]).contains("leave one of them out"));
+    // What is not confirmed must be put back later: by a program, and from records, that are still there then.
+    assert!(with(&["local:a", "--confirm", "5"]).contains("a working directory there that lasts"));
+    for more in ["--detach", "--no-caching"] {
+        assert!(with(&["local:a", "--confirm", "5", more]).contains("cannot be used with"), "{more}");
+    }
     desk.write("hosts.txt", "local:a\nroot@\n");
     assert!(with(&["--hosts", "hosts.txt"]).contains("hosts.txt:2: `root@` names no host"));
     assert!(with(&["--hosts", "none.txt"]).contains("none.txt"));
@@ -245,21 +257,52 @@ fn old_files_name_their_hosts_and_show_no_password() {
     assert!(error(&["run", "--remote", "a.yaml", "--yaml", "a.yaml"]).contains("cannot be used with"));
 }
 
+/// Stops the run that was left with this prefix, also if the test fails.
+struct StopAtEnd<'a>(&'a Desk, &'a str);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        let StopAtEnd(desk, prefix) = self;
+        let _ = desk.program(&["remote", "stop", "local:a", "--prefix", prefix]).output();
+    }
+}
+
+#[test]
+fn what_was_changed_stays_if_it_is_confirmed_and_is_put_back_at_a_stop() {
+    let desk = Desk::new();
+    desk.write("out", "before\n");
+    desk.write("g.yaml", &desk.graph("hello\\n"));
+    let confirm = ["remote", "run", "--yaml", "g.yaml", "local:a", "--prefix", "p", "--confirm", "60s"];
+    let output = desk.program(&confirm).output().unwrap();
+    let log = text(&output.stderr);
+    assert_eq!((output.status.code(), desk.read("out").as_deref()), (Some(0), Some("hello\n")), "{log}");
+    assert!(log.contains("a: confirmed: what was changed stays") && log.contains("a: converged, 1 changed"), "{log}");
+
+    desk.write("out", "before\n");
+    let slow = "  exec:\n  - name: slow\n    cmd: sleep 1000\n    undo: \"true\"\n";
+    desk.write("g.yaml", &format!("{}{slow}", desk.graph("hello\\n")));
+    let mut command = desk.program(&confirm);
+    command.stderr(std::fs::File::create(desk.path("log")).unwrap());
+    let mut child = command.spawn().unwrap();
+    wait(&mut child, "the change", || desk.read("out").as_deref() == Some("hello\n"));
+    for _ in 0..2 {
+        signal(&child, "-INT");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let log = desk.read("log").unwrap();
+    assert_eq!(desk.read("out").as_deref(), Some("before\n"), "{log}");
+    assert!(log.contains("a: not confirmed: putting back what was changed"), "{log}");
+    assert!(log.contains("a: stopped, what was changed is put back"), "{log}");
+}
+
 #[test]
 fn a_run_that_stays_is_left_listed_shown_and_stopped() {
     let desk = Desk::new();
     desk.write("g.yaml", &desk.graph("hello\\n"));
     let prefix = desk.path("prefix").to_str().unwrap().to_owned();
-    let output = |words: &[&str]| {
-        let mut command = desk.mgmt(&[]);
-        let mut plain = Command::new(command.get_program());
-        plain.args(words).args(["--prefix", &prefix]).current_dir(desk.0.path());
-        for (name, _) in command.get_envs() {
-            plain.env_remove(name);
-        }
-        command = plain;
-        command.stdin(Stdio::null()).output().unwrap()
-    };
+    let output = |words: &[&str]| desk.program(words).args(["--prefix", &prefix]).output().unwrap();
+    let _stop = StopAtEnd(&desk, &prefix);
     let done = |words: &[&str]| {
         let output = output(words);
         let log = text(&output.stderr);

@@ -1,10 +1,10 @@
 //! The command `remote` of the program `mgmt`, on real hosts.
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
-use crate::hosts::{Host, Net, PASSWORD, Setup, inside, run};
+use crate::hosts::{self, Host, Net, PASSWORD, Setup, inside, run};
 
 /// So long a loaded machine may take for anything: the executable of a test is large.
 const LONG: Duration = Duration::from_secs(120);
@@ -16,12 +16,8 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// The program, with the configuration of ssh for these hosts. What it remembers is in a temporary directory, here and
 /// there.
 fn mgmt(net: &Net, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
-    command.args(words).arg("--tmp-prefix").arg("--ssh-config").arg(net.dir().join("config"));
-    for name in ["MGMT_PREFIX", "MGMT_CCONNS", "MGMT_SSH_PRIV_ID_RSA", "MGMT_CONVERGED_TIMEOUT", "RUST_LOG"] {
-        command.env_remove(name);
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = hosts::mgmt(words);
+    command.arg("--tmp-prefix").arg("--ssh-config").arg(net.dir().join("config"));
     command
 }
 

@@ -63,6 +63,19 @@ impl Drop for Process {
     }
 }
 
+/// The program `mgmt`, without the options that variables of this process set, and with pipes.
+pub(crate) fn mgmt(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+    command.args(words);
+    for name in
+        ["MGMT_PREFIX", "MGMT_CCONNS", "MGMT_SSH_PRIV_ID_RSA", "MGMT_CONVERGED_TIMEOUT", "MGMT_SEEDS", "RUST_LOG"]
+    {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
 /// Runs a command, which must succeed, and returns what it prints.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));

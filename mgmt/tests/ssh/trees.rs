@@ -72,7 +72,10 @@ fn there(host: &Host, name: &str) -> Option<String> {
 /// `remote` resources of a graph, without what they run.
 fn remote(host: &str, net: &Net) -> String {
     let config = net.dir().join("config");
-    format!("  remote:\n  - name: root@{host}\n    ssh_config: {}\n    prefix: /root/prefix-{host}\n", shown(&config))
+    format!(
+        "  remote:\n  - name: root@{host}\n    ssh_config: {}\n    prefix: /var/tmp/prefix-{host}\n",
+        shown(&config)
+    )
 }
 
 fn shown(path: &Path) -> &str {

@@ -7,65 +7,10 @@ use std::path::Path;
 
 use mgmt::prelude::*;
 use mgmt::runtime::EventKind;
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 
+use super::recorded::{Bed, empty, graph, one, snapshot};
 use crate::kit::Run;
-
-struct Bed {
-    prefix: TempDir,
-    dir: TempDir,
-}
-
-impl Bed {
-    fn new() -> Bed {
-        Bed { prefix: tempdir().unwrap(), dir: tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.dir.path().join(name).display().to_string()
-    }
-
-    fn read(&self, name: &str) -> Option<String> {
-        fs::read_to_string(self.path(name)).ok()
-    }
-
-    fn records(&self) -> Vec<String> {
-        let mut all = Vec::new();
-        for kind in fs::read_dir(self.prefix.path().join("records")).into_iter().flatten().flatten() {
-            let names = fs::read_dir(kind.path()).unwrap().flatten();
-            all.extend(names.map(|name| name.file_name().into_string().unwrap()));
-        }
-        all.sort();
-        all
-    }
-
-    async fn run(&self, graph: GraphConfig) -> Run {
-        let mut run = Run::start(mgmt::Engine::builder().graph(graph).prefix(self.prefix.path())).await;
-        run.converged().await;
-        run
-    }
-
-    /// Runs the graph until it has converged.
-    async fn pass(&self, graph: GraphConfig) {
-        self.run(graph).await.stop().await;
-    }
-}
-
-fn graph(fill: impl FnOnce(&mut Graph)) -> GraphConfig {
-    let mut g = Graph::new("reversal");
-    fill(&mut g);
-    g.finish().unwrap()
-}
-
-fn one(resource: impl Declare) -> GraphConfig {
-    graph(|g| {
-        g.add(resource);
-    })
-}
-
-fn empty() -> GraphConfig {
-    graph(|_| ())
-}
 
 fn mode(path: impl AsRef<Path>) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
@@ -77,26 +22,6 @@ async fn told(run: &mut Run) -> EventKind {
         _ => None,
     })
     .await
-}
-
-/// A tree as it is: paths, modes and contents.
-fn snapshot(dir: &Path) -> Vec<String> {
-    let mut all = Vec::new();
-    let mut stack = vec![dir.to_owned()];
-    while let Some(path) = stack.pop() {
-        let stat = fs::symlink_metadata(&path).unwrap();
-        let content = match stat.file_type() {
-            kind if kind.is_dir() => {
-                stack.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-                String::new()
-            }
-            kind if kind.is_symlink() => fs::read_link(&path).unwrap().display().to_string(),
-            _ => format!("{} {}", fs::read_to_string(&path).unwrap(), stat.mtime_nsec()),
-        };
-        all.push(format!("{} {:o} {content}", path.strip_prefix(dir).unwrap().display(), stat.mode()));
-    }
-    all.sort();
-    all
 }
 
 /// Everything that a file resource can do to a tree, in which this is there before.

@@ -2,51 +2,18 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
 
 use mgmt::prelude::*;
+use mgmt::runtime::EventKind;
 use mgmt::runtime::trial::{self, Trial};
-use mgmt::runtime::{Builder, EventKind};
-use tempfile::{TempDir, tempdir};
 
+use super::recorded::{Bed, converged, empty, graph, one, snapshot};
 use crate::kit::Run;
 
-struct Bed {
-    prefix: TempDir,
-    dir: TempDir,
-}
-
 impl Bed {
-    fn new() -> Bed {
-        Bed { prefix: tempdir().unwrap(), dir: tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.dir.path().join(name).display().to_string()
-    }
-
-    fn read(&self, name: &str) -> Option<String> {
-        fs::read_to_string(self.path(name)).ok()
-    }
-
-    fn builder(&self, graph: GraphConfig) -> Builder {
-        mgmt::Engine::builder().graph(graph).prefix(self.prefix.path())
-    }
-
-    async fn run(&self, builder: Builder) -> Run {
-        let mut run = Run::start(builder).await;
-        run.converged().await;
-        run
-    }
-
-    /// Runs the graph until it has converged.
-    async fn pass(&self, graph: GraphConfig) {
-        self.run(self.builder(graph)).await.stop().await;
-    }
-
     /// The same as a trial, which nobody confirms.
     async fn try_out(&self, graph: GraphConfig) {
-        self.run(self.builder(graph).trial(Trial::new("it"))).await.stop().await;
+        converged(self.builder(graph).trial(Trial::new("it"))).await.stop().await;
     }
 
     /// Puts back what the trial has changed. Returns what was done and what was kept.
@@ -66,43 +33,6 @@ impl Bed {
         assert!(!trial::is_pending(self.prefix.path()) && !self.prefix.path().join("trial").exists());
         all
     }
-
-    fn records(&self, below: &str) -> usize {
-        let kinds = fs::read_dir(self.prefix.path().join(below)).into_iter().flatten().flatten();
-        kinds.map(|kind| fs::read_dir(kind.path()).unwrap().count()).sum()
-    }
-}
-
-fn graph(fill: impl FnOnce(&mut Graph)) -> GraphConfig {
-    let mut g = Graph::new("trial");
-    fill(&mut g);
-    g.finish().unwrap()
-}
-
-fn one(resource: impl Declare) -> GraphConfig {
-    graph(|g| {
-        g.add(resource);
-    })
-}
-
-fn empty() -> GraphConfig {
-    graph(|_| ())
-}
-
-/// A tree as it is: paths, modes and contents.
-fn snapshot(dir: &Path) -> Vec<(PathBuf, u32, String)> {
-    let (mut all, mut stack) = (Vec::new(), vec![dir.to_owned()]);
-    while let Some(path) = stack.pop() {
-        let stat = fs::symlink_metadata(&path).unwrap();
-        if stat.is_dir() {
-            stack.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        }
-        let link = fs::read_link(&path).map(|link| link.display().to_string()).ok();
-        let content = link.or_else(|| fs::read_to_string(&path).ok()).unwrap_or_default();
-        all.push((path, stat.permissions().mode(), content));
-    }
-    all.sort();
-    all
 }
 
 #[tokio::test]
@@ -137,17 +67,17 @@ async fn a_confirmed_trial_stays_and_reverse_still_leads_to_the_first_state() {
     fs::write(bed.path("a"), "original\n").unwrap();
     let file = |content: &str| one(File::new(bed.path("a")).content(content).reverse(true));
     bed.pass(file("first\n")).await;
-    let mut run = bed.run(bed.builder(file("second\n")).trial(Trial::new("it"))).await;
+    let mut run = converged(bed.builder(file("second\n")).trial(Trial::new("it"))).await;
     assert!(run.engine.confirm().await.unwrap());
-    assert_eq!(bed.records("trial/records"), 0);
+    assert_eq!(bed.records_in("trial/records").len(), 0);
     // What comes after it is not recorded for a trial any more.
     run.engine.swap(file("third\n")).await.unwrap();
     run.until("converged").await;
     run.stop().await;
-    assert_eq!(bed.records("trial/records"), 0);
+    assert_eq!(bed.records_in("trial/records").len(), 0);
     assert!(bed.builder(empty()).put_back().await.unwrap().is_none());
     bed.pass(empty()).await;
-    assert_eq!((bed.read("a").as_deref(), bed.records("records")), (Some("original\n"), 0));
+    assert_eq!((bed.read("a").as_deref(), bed.records().len()), (Some("original\n"), 0));
 }
 
 #[tokio::test]
@@ -158,15 +88,15 @@ async fn what_is_put_back_is_the_state_before_the_trial_and_not_before_the_first
     bed.pass(file("first\n")).await;
     bed.try_out(file("second\n")).await;
     assert_eq!(bed.put_back().await.len(), 1);
-    assert_eq!((bed.read("a").as_deref(), bed.records("records")), (Some("first\n"), 1));
+    assert_eq!((bed.read("a").as_deref(), bed.records().len()), (Some("first\n"), 1));
     bed.pass(empty()).await;
-    assert_eq!((bed.read("a").as_deref(), bed.records("records")), (Some("original\n"), 0));
+    assert_eq!((bed.read("a").as_deref(), bed.records().len()), (Some("original\n"), 0));
 }
 
 #[tokio::test]
 async fn another_process_decides_once() {
     let bed = Bed::new();
-    let run = bed.run(bed.builder(one(File::new(bed.path("a")).content("a"))).trial(Trial::new("it"))).await;
+    let run = converged(bed.builder(one(File::new(bed.path("a")).content("a"))).trial(Trial::new("it"))).await;
     assert!(trial::is_pending(bed.prefix.path()));
     assert!(trial::confirm(bed.prefix.path(), "another").is_err());
     assert!(trial::confirm(bed.prefix.path(), "it").unwrap() && run.engine.confirm().await.unwrap());
@@ -187,7 +117,7 @@ async fn the_next_run_puts_back_what_is_not_in_its_graph_and_a_second_trial_deci
     bed.try_out(file("a", "tried\n")).await;
     bed.pass(file("a", "tried\n")).await;
     bed.pass(empty()).await;
-    assert_eq!((bed.read("a").as_deref(), bed.records("records")), (Some("tried\n"), 0));
+    assert_eq!((bed.read("a").as_deref(), bed.records().len()), (Some("tried\n"), 0));
 
     bed.try_out(file("a", "first try\n")).await;
     bed.try_out(file("c", "second try\n")).await;
@@ -231,7 +161,7 @@ async fn a_change_that_can_not_be_put_back_fails_unless_partial_trials_are_permi
         plan.resources.iter().filter_map(|entry| Some((&*entry.id.name, entry.irreversible.as_deref()?))).collect();
     assert_eq!(reasons, [("make", "it has no `undo`"), ("told", "it has no `undo`")]);
 
-    bed.run(bed.builder(graph()).trial(Trial::new("it").partial(true))).await.stop().await;
+    converged(bed.builder(graph()).trial(Trial::new("it").partial(true))).await.stop().await;
     assert!(bed.read("made").is_some() && bed.read("told").is_some());
     bed.put_back().await;
     assert!(bed.read("made").is_some() && bed.read("undone").is_none());
@@ -261,10 +191,10 @@ async fn what_another_program_changed_since_is_kept_and_looked_at_again_by_the_n
     fs::write(bed.path("a"), "theirs\n").unwrap();
     let told = bed.put_back().await;
     assert!(told.len() == 1 && told[0].contains("was changed by another program"), "{told:?}");
-    assert_eq!((bed.read("a").as_deref(), bed.records("records")), (Some("theirs\n"), 1));
+    assert_eq!((bed.read("a").as_deref(), bed.records().len()), (Some("theirs\n"), 1));
     fs::write(bed.path("a"), "tried\n").unwrap();
     bed.pass(empty()).await;
-    assert_eq!((bed.read("a").as_deref(), bed.records("records")), (Some("original\n"), 0));
+    assert_eq!((bed.read("a").as_deref(), bed.records().len()), (Some("original\n"), 0));
 }
 
 #[tokio::test]
@@ -286,7 +216,7 @@ async fn what_has_left_the_graph_is_undone_only_after_the_trial() {
     assert!(run.engine.confirm().await.unwrap());
     run.stop().await;
     bed.pass(empty()).await;
-    assert!(bed.read("a").is_none() && bed.read("b").is_none() && bed.records("records") == 0);
+    assert!(bed.read("a").is_none() && bed.read("b").is_none() && bed.records().is_empty());
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ struct HostView {
     /// Whether its graph has converged since it was connected to.
     has_converged: bool,
     has_ended: bool,
+    /// Whether what its run has changed is put back.
+    is_put_back: bool,
 }
 
 /// Shows a run on many hosts.
@@ -100,7 +102,7 @@ impl RemoteView {
             if self.is_stopping {
                 view.stop();
             }
-            let host = HostView { view, doing: None, has_converged: false, has_ended: false };
+            let host = HostView { view, doing: None, has_converged: false, has_ended: false, is_put_back: false };
             self.hosts.insert(name.to_owned(), host);
         }
     }
@@ -121,7 +123,7 @@ impl RemoteView {
                     view.stop();
                 }
                 host.doing = Some(Doing::Step("connecting".to_owned()));
-                (host.view, host.has_converged, host.has_ended) = (view, false, false);
+                (host.view, host.has_converged, host.has_ended, host.is_put_back) = (view, false, false, false);
             }
             HostReport::Report(report) => host.report(report, is_json),
             HostReport::Status(status) => {
@@ -215,10 +217,10 @@ impl RemoteView {
         }
         for (name, of_host) in &ended.hosts {
             let screen = self.screen.of_host(name, self.column);
-            let repaired = self.hosts.get(name).map_or(0, |host| host.view.sum().1);
+            let changes = self.hosts.get(name).map_or_else(String::new, HostView::changes);
             let span = tracing::info_span!(target: "mgmt", "host", host = name.as_str());
             let _entered = span.enter();
-            let (text, is_good) = conclusion(of_host, ended.verdict, repaired);
+            let (text, is_good) = conclusion(of_host, ended.verdict, &changes);
             // That of a single host is shown already.
             let is_shown = !self.is_json && self.hosts.get(name).is_some_and(|host| host.has_converged);
             if is_good && is_shown && self.hosts.len() == 1 && text.starts_with("converged") {
@@ -234,6 +236,14 @@ impl RemoteView {
 }
 
 impl HostView {
+    /// What became of the changes there.
+    fn changes(&self) -> String {
+        match (self.is_put_back, self.view.sum().1) {
+            (true, _) => ", what was changed is put back".to_owned(),
+            (false, changed) => format!(", {changed} changed"),
+        }
+    }
+
     fn report(&mut self, report: &Report, is_json: bool) {
         match report {
             Report::Hello(hello) => {
@@ -252,7 +262,10 @@ impl HostView {
                 }
             }
             Report::Confirmed => self.view.screen().tell("confirmed: what was changed stays"),
-            Report::PuttingBack => self.view.screen().complain("not confirmed: putting back what was changed"),
+            Report::PuttingBack => {
+                self.is_put_back = true;
+                self.view.screen().complain("not confirmed: putting back what was changed");
+            }
             Report::Missed(count) => tracing::debug!("{count} reports were left out: they came too fast"),
             Report::Progress(progress) => {
                 self.view.tell_waiting();
@@ -286,7 +299,7 @@ fn reported(report: &Report) -> Option<Json> {
 }
 
 /// How a host has ended, in a line; and whether that is well.
-fn conclusion(ended: &HostEnded, verdict: Option<Verdict>, repaired: usize) -> (String, bool) {
+fn conclusion(ended: &HostEnded, verdict: Option<Verdict>, changes: &str) -> (String, bool) {
     let outcome = match &ended.outcome {
         Err(error) => return (format!("failed: {error}"), false),
         Ok(outcome) => outcome,
@@ -310,5 +323,5 @@ fn conclusion(ended: &HostEnded, verdict: Option<Verdict>, repaired: usize) -> (
     };
     let code = ended.code();
     let code_text = if code > 0 { format!(" (exit code {code})") } else { String::new() };
-    (format!("{how}, {repaired} changed{alerts}{code_text}"), code == 0)
+    (format!("{how}{changes}{alerts}{code_text}"), code == 0)
 }

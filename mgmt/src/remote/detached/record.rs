@@ -16,6 +16,7 @@ use crate::resource::DETACHED_DIR;
 use crate::sys::clock::{rfc3339, wall};
 use crate::sys::fs::NOFOLLOW;
 use crate::sys::ours::{Trust, examine_file, make_dir};
+use crate::sys::process::Earlier;
 
 /// The names in the directory.
 const LOCK: &str = "lock";
@@ -169,9 +170,8 @@ impl Place {
 
     /// Whether the process of the run still exits: it releases the lock a little before its end.
     pub(super) fn is_ending(&self) -> bool {
-        let pid = self.read().map_or(0, |run| run.pid);
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+        let pid = self.read().and_then(|run| i32::try_from(run.pid).ok());
+        pid.and_then(Earlier::of).is_some()
     }
 
     pub(super) fn write(&self, record: &Detached) -> io::Result<()> {

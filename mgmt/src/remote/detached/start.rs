@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::record::{Place, SOCKET};
 use crate::graph::ContentId;
+use crate::sys::facts::SYSTEMD;
 use crate::sys::local::{connect, stranger};
 use crate::sys::process::{Command, FAR_END_VARIABLE, PipedEnd, Status, run, spawn_alone};
 use crate::sys::task::blocking;
@@ -27,8 +28,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 const ASK_EVERY: Duration = Duration::from_millis(500);
 /// How long a command to systemd may take.
 const COMMAND_MAX: Duration = Duration::from_secs(30);
-/// The directory that is there where systemd is PID 1.
-const SYSTEMD: &str = "/run/systemd/system";
 /// Files with the names of the users whose services run without a login.
 const LINGERING: &str = "/var/lib/systemd/linger";
 /// The variables of a login that its commands need. Others may be secret, and everyone can read those of a unit.

@@ -13,14 +13,13 @@ use crate::resources::mount::fstab::Entry;
 use crate::resources::mount::holders;
 use crate::resources::mount::look::swap;
 use crate::resources::mount::wanted::{Wanted, What};
+use crate::sys::facts::SYSTEMD;
 use crate::sys::process::{Command, Env, run_guarded};
 
 /// The directories in which the programs are found.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The most mounts of one mount point that hide one another.
 const STACKED_MAX: usize = 64;
-/// The directory that exists where systemd runs.
-const SYSTEMD: &str = "/run/systemd/system";
 
 /// A command, with its messages in English.
 pub(super) fn command<I: IntoIterator<Item: AsRef<str>>>(program: &str, args: I) -> Command {

@@ -136,6 +136,16 @@ pub(super) fn keep_json(path: &Path, data: &impl Serialize) -> Result<(), TrustE
     keep(path, &bytes)
 }
 
+/// The directory of this name in the one for trust of a prefix; `None`: there is none. Then the prefix is not examined:
+/// what uses it does that, and names the remedy.
+pub(super) fn existing(prefix: &Path, name: &str) -> Result<Option<PathBuf>, TrustError> {
+    let dir = prefix.join(TRUST_DIR).join(name);
+    if std::fs::symlink_metadata(&dir).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    Ok(ours::look_at_dir(&dir)?)
+}
+
 pub(super) fn text(path: &Path) -> Result<String, TrustError> {
     std::fs::read_to_string(path).map_err(|error| TrustError::file(path, error))
 }
@@ -199,8 +209,7 @@ impl Authority {
     /// # Errors
     /// It can't be read, or other users could have planted it.
     pub fn open(prefix: impl AsRef<Path>) -> Result<Option<Authority>, TrustError> {
-        let dir = prefix.as_ref().join(TRUST_DIR).join(DIR);
-        let Some(dir) = ours::look_at_dir(&dir)? else { return Ok(None) };
+        let Some(dir) = existing(prefix.as_ref(), DIR)? else { return Ok(None) };
         let issuer = |name: &str| -> Result<_, TrustError> {
             let (key, pem) = (text(&dir.join(format!("{name}.key")))?, text(&dir.join(format!("{name}.pem")))?);
             Ok((Issuer::from_ca_cert_pem(&pem, KeyPair::from_pem(&key)?)?, pem))

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::resource::TRUST_DIR;
 use crate::sys::ours;
 use crate::world::trust::access::user;
-use crate::world::trust::authority::{self, Authority, For, fingerprint, json, keep, keep_json, text};
+use crate::world::trust::authority::{self, Authority, For, existing, fingerprint, json, keep, keep_json, text};
 use crate::world::trust::error::TrustError;
 use crate::world::trust::protocol::{Certificates, ServerCertificates, is_host, key_digest};
 use crate::world::trust::users::root_of;
@@ -127,8 +127,7 @@ pub(super) fn issue(
 impl Identity {
     /// The identity below this prefix; `None`: this host has not joined.
     pub(in crate::world) fn open(prefix: &Path) -> Result<Option<Identity>, TrustError> {
-        let path = prefix.join(TRUST_DIR).join(DIR);
-        let Some(dir) = ours::look_at_dir(&path)? else { return Ok(None) };
+        let Some(dir) = existing(prefix, DIR)? else { return Ok(None) };
         let Some(kept) = json::<Kept>(&dir.join(FILE))? else { return Ok(None) };
         let key = KeyPair::from_pem(&text(&dir.join(KEY))?)?;
         Ok(Some(Identity { dir, key, kept }))
