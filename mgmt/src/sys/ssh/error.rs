@@ -133,8 +133,8 @@ pub enum LinkProblem {
     },
     /// The executable is for another kind of machine.
     #[error(
-        "the executable is for {ours}, and this machine is {theirs}: build it for that one (`cargo build --release --target \
-         {target}`), and pass it with `--remote-binary PATH`"
+        "the executable is for {ours}, and this machine is {theirs}: build it for that one (`rustup target add {target}`, \
+         `cargo build --release --target {target}`), and pass it with `--remote-binary PATH`"
     )]
     WrongMachine {
         /// What the executable is for.
@@ -146,8 +146,8 @@ pub enum LinkProblem {
     },
     /// The C library there does not fit.
     #[error(
-        "the executable needs {needed}, and there is {found}: build it without a need for it (`cargo build --release \
-         --target {target}`), and pass it with `--remote-binary PATH`"
+        "the executable needs {needed}, and there is {found}: build it without a need for it (`rustup target add \
+         {target}`, `cargo build --release --target {target}`), and pass it with `--remote-binary PATH`"
     )]
     WrongLibrary {
         /// What the executable needs.

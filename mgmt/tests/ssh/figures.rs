@@ -1,0 +1,194 @@
+//! What a plan of many files costs on one host and on ten, and what it costs to send a large file to many. Beside it,
+//! the same with Ansible and pyinfra, if they are installed.
+//!
+//! The figures of the docs: `cargo test --release --features ssh --test ssh -- --ignored --nocapture figures`.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::command_line::text;
+use crate::hosts::{self, Host, Net, Setup, address, inside_alone, run};
+
+const FILES: usize = 500;
+
+fn content(n: usize) -> String {
+    format!("the content of file {n}\n")
+}
+
+/// The program on these hosts; what it needs there is in memory.
+fn mgmt(net: &Net, words: &[&str], hosts: &[String]) -> Output {
+    let mut command = hosts::mgmt(&["remote"]);
+    command.args(words).args(hosts).arg("--tmp-prefix").arg("--ssh-config").arg(net.dir().join("config"));
+    command.output().unwrap()
+}
+
+fn names(count: usize) -> Vec<String> {
+    (1..=count).map(|n| format!("root@h{n}")).collect()
+}
+
+/// The shortest of three: the machine may be busy with something else.
+fn shortest(mut act: impl FnMut()) -> Duration {
+    let time = |()| {
+        let began = Instant::now();
+        act();
+        began.elapsed()
+    };
+    [(); 3].map(time).into_iter().min().unwrap_or_default()
+}
+
+/// Another program, which must succeed, with a home of its own; `None`: it is not installed.
+fn theirs(net: &Net, program: &str, words: &[&str]) -> Option<Duration> {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+    let mut once = || {
+        let mut command = Command::new(program);
+        command.args(words).current_dir(net.dir()).env("HOME", net.dir()).env("ANSIBLE_CONFIG", "ansible.cfg");
+        run(&mut command);
+    };
+    // What they keep for later is there then.
+    once();
+    Some(shortest(once))
+}
+
+/// The same graph for the others.
+fn write_theirs(net: &Net, count: usize) {
+    let write = |name: &str, text: &str| fs::write(net.dir().join(name), text).unwrap();
+    let config = net.dir().join("config");
+    let ssh = format!("-F {} -o ControlMaster=auto -o ControlPersist=60s -o ControlPath=/mnt/kit/%C", config.display());
+    write(
+        "ansible.cfg",
+        &format!(
+            "[defaults]\nforks = 20\nhost_key_checking = true\n[ssh_connection]\npipelining = true\nssh_args = {ssh}\n"
+        ),
+    );
+    let mut inventory = String::new();
+    let mut hosts = String::from("hosts = [\n");
+    for n in 1..=count {
+        let at = address(n);
+        writeln!(inventory, "h{n} ansible_host={at} ansible_user=root ansible_python_interpreter=/usr/bin/python3")
+            .unwrap();
+        writeln!(hosts, "    ('h{n}', {{'ssh_user': 'root', 'ssh_config_file': '{}'}}),", config.display()).unwrap();
+    }
+    write("inventory", &inventory);
+    write("hosts.py", &(hosts + "]\n"));
+    write(
+        "play.yaml",
+        &format!(
+            "- hosts: all\n  gather_facts: false\n  tasks:\n  - copy:\n      dest: /tmp/files/{{{{ item }}}}\n      \
+             content: \"the content of file {{{{ item }}}}\\n\"\n    loop: \"{{{{ range(0, {FILES}) | list }}}}\"\n"
+        ),
+    );
+    write(
+        "deploy.py",
+        &format!(
+            "from io import StringIO\nfrom pyinfra.operations import files\nfor n in range({FILES}):\n    \
+             files.put(src=StringIO(f'the content of file {{n}}\\n'), dest=f'/tmp/files/{{n}}')\n"
+        ),
+    );
+}
+
+fn write_ours(net: &Net) -> String {
+    let mut text = String::from("graph: files\nresources:\n  file:\n  - name: /tmp/files/\n");
+    for n in 0..FILES {
+        writeln!(text, "  - name: /tmp/files/{n}\n    content: {:?}", content(n)).unwrap();
+    }
+    let path = net.dir().join("files.yaml");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "needs root and sshd"]
+fn a_plan_of_500_files_on_one_host_and_on_ten() {
+    if !inside_alone(module_path!(), "a_plan_of_500_files_on_one_host_and_on_ten") {
+        return;
+    }
+    let net = Net::new();
+    let all: Vec<Host> = (0..10).map(|_| net.host(Setup::default())).collect();
+    let graph = write_ours(&net);
+    let ran = mgmt(&net, &["run", "--yaml", &graph], &names(10));
+    assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+    let written = |host: &Host| fs::read_dir(host.dir.join("tmp/files")).unwrap().count();
+    assert!(all.iter().all(|host| written(host) == FILES));
+    let plan = |count: usize| {
+        let plan = mgmt(&net, &["plan", "--yaml", &graph], &names(count));
+        let expected: String = (1..=count).map(|n| format!("h{n}: {} in sync\n", FILES + 1)).collect();
+        assert_eq!((plan.status.code(), text(&plan.stdout)), (Some(0), expected), "{}", text(&plan.stderr));
+    };
+    let plain = shortest(|| {
+        run(Command::new("ssh").arg("-F").arg(net.dir().join("config")).args(["root@h1", "true"]));
+    });
+    let (one, ten) = (shortest(|| plan(1)), shortest(|| plan(10)));
+    println!("ssh HOST true: {plain:?}; a plan of {FILES} files in sync: {one:?} on one host, {ten:?} on ten");
+    for count in [1, 10] {
+        write_theirs(&net, count);
+        let ansible = theirs(&net, "ansible-playbook", &["-i", "inventory", "--check", "play.yaml"]);
+        let pyinfra = theirs(&net, "pyinfra", &["-y", "--dry", "hosts.py", "deploy.py"]);
+        println!("{count} hosts: ansible-playbook --check {ansible:?}, pyinfra --dry {pyinfra:?}");
+    }
+
+    // With a long way to the host, no file costs a round trip: two processors need less than one for all of them.
+    let trip = Duration::from_millis(1000);
+    let _slow = all[0].delay(500);
+    let plain = shortest(|| {
+        run(Command::new("ssh").arg("-F").arg(net.dir().join("config")).args(["root@h1", "true"]));
+    });
+    let one = shortest(|| plan(1));
+    println!("with {trip:?} a round trip: ssh HOST true {plain:?}, a plan {one:?}");
+    assert!(one < plain + trip * 4, "plain {plain:?}, plan {one:?}");
+}
+
+/// How many bytes the program here has as it is sent: a test's own may be very large.
+fn stripped(net: &Net) -> String {
+    let path = net.dir().join("stripped");
+    run(Command::new("strip").arg("-o").arg(&path).arg(env!("CARGO_BIN_EXE_mgmt")));
+    path.to_str().unwrap().to_owned()
+}
+
+fn random(path: &Path, mebibytes: usize) {
+    run(Command::new("dd")
+        .args(["if=/dev/urandom", "bs=1M", "status=none"])
+        .arg(format!("count={mebibytes}"))
+        .arg(format!("of={}", path.display())));
+}
+
+#[test]
+#[ignore = "needs root and sshd"]
+fn a_large_file_is_sent_to_many_hosts() {
+    if !inside_alone(module_path!(), "a_large_file_is_sent_to_many_hosts") {
+        return;
+    }
+    // More of both for the figures of the docs: each host keeps two copies in memory.
+    let number = |name: &str, usual: usize| env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
+    let (count, mebibytes) = (number("MGMT_TEST_HOSTS", 5), number("MGMT_TEST_MEBIBYTES", 16));
+    let net = Net::new();
+    let all: Vec<Host> = (0..count).map(|_| net.host(Setup::default())).collect();
+    let (program, source) = (stripped(&net), net.dir().join("large"));
+    random(&source, mebibytes);
+    let graph = |name: &str, line: &str| {
+        let path = net.dir().join(name);
+        fs::write(&path, format!("graph: large\nresources:\n  file:\n  - name: /tmp/large\n{line}")).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let none = graph("none.yaml", "    state: absent\n");
+    let large = graph("large.yaml", &format!("    source: {}\n", source.display()));
+    let pass = |yaml: &str| {
+        let began = Instant::now();
+        let ran = mgmt(&net, &["run", "--parallel", "50", "--remote-binary", &program, "--yaml", yaml], &names(count));
+        assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
+        began.elapsed()
+    };
+    let cold = pass(&none);
+    let (without, with) = (pass(&none), pass(&large));
+    assert!(all.iter().all(|host| host.dir.join("tmp/large").metadata().unwrap().len() == (mebibytes as u64) << 20));
+    let sum = run(Command::new("sha256sum").arg(&source)).split(' ').next().unwrap().to_owned();
+    assert!(all[count - 1].sh("sha256sum /tmp/large").starts_with(&sum));
+    let size = Path::new(&program).metadata().unwrap().size() >> 20;
+    println!(
+        "{count} hosts: {cold:?} with the program ({size} MiB) sent, {without:?} without, {with:?} with {mebibytes} MiB"
+    );
+}
