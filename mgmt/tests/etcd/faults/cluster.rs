@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mgmt::world::Etcd;
 use serde_json::Value as Json;
@@ -21,7 +21,6 @@ pub(super) const AWAY: &str = "the world can't be reached";
 /// All hosts, numbered from 1.
 pub(super) struct Cluster {
     pub(super) net: Net,
-    dir: tempfile::TempDir,
     /// More options of etcd.
     options: Vec<String>,
     /// Those that the test starts.
@@ -38,6 +37,24 @@ pub(super) struct Cluster {
     pub(super) export_ttl: u32,
     /// How many seconds a host counts as alive that is gone.
     pub(super) alive_ttl: u32,
+    /// The last one to be dropped: what runs writes there.
+    dir: tempfile::TempDir,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.hosts.clear();
+        self.members.clear();
+        // A server of etcd that a host ran ends a moment after that host.
+        let began = Instant::now();
+        while let Err(error) = fs::remove_dir_all(self.dir.path()) {
+            if began.elapsed() > Duration::from_secs(10) {
+                eprintln!("{}: {error}", self.dir.path().display());
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 impl Cluster {
@@ -74,7 +91,6 @@ impl Cluster {
         let none = || (0..hosts).map(|_| None).collect();
         let mut cluster = Cluster {
             net,
-            dir,
             options: Vec::new(),
             members: none(),
             joined: None,
@@ -84,6 +100,7 @@ impl Cluster {
             observer: None,
             export_ttl: 600,
             alive_ttl: 3,
+            dir,
         };
         (1..=hosts).for_each(|host| cluster.change(host));
         cluster
