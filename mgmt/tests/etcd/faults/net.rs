@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::again::again;
@@ -18,9 +19,11 @@ const NO_DEVICE: &str = "02:00:00:00:00:ff";
 
 /// Runs the test with this name in namespaces, in which it is root. Returns `true` inside.
 pub(super) fn inside(name: &str) -> bool {
-    // One at a time: each of them is several hosts.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // Two at a time: each of them is several hosts, which wait for most of the time.
+    static TURNS: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let turn = &TURNS[NEXT.fetch_add(1, Ordering::Relaxed) % TURNS.len()];
+    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
     again(&format!("faults::{name}"), |unshare| {
         let spaces =
             ["--user", "--map-root-user", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
