@@ -42,7 +42,8 @@ impl Desk {
     /// The program, which needs a prefix.
     fn program(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
-        command.args(words).current_dir(self.0.path());
+        // A temporary prefix remains where the program is killed.
+        command.args(words).current_dir(self.0.path()).env("TMPDIR", self.0.path());
         for name in ["MGMT_PREFIX", "MGMT_CCONNS", "MGMT_SSH_PRIV_ID_RSA", "MGMT_CONVERGED_TIMEOUT", "RUST_LOG"] {
             command.env_remove(name);
         }
@@ -276,7 +277,7 @@ fn what_was_changed_stays_if_it_is_confirmed_and_is_put_back_at_a_stop() {
     let output = desk.program(&confirm).output().unwrap();
     let log = text(&output.stderr);
     assert_eq!((output.status.code(), desk.read("out").as_deref()), (Some(0), Some("hello\n")), "{log}");
-    assert!(log.contains("a: confirmed: what was changed stays") && log.contains("a: converged, 1 changed"), "{log}");
+    assert!(log.contains("a: confirmed: what was changed stays") && log.contains("a: converged in"), "{log}");
 
     desk.write("out", "before\n");
     let slow = "  exec:\n  - name: slow\n    cmd: sleep 1000\n    undo: \"true\"\n";

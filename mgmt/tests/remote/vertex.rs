@@ -450,6 +450,7 @@ fn a_program_that_is_killed_leaves_nothing_there_and_its_graph_can_be_a_text() {
     let mut near = std::process::Command::new(env!("CARGO_BIN_EXE_mgmt"))
         .args(["run", "--tmp-prefix", "--yaml"])
         .arg(&yaml)
+        .env("TMPDIR", here.dir.path())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
