@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::read::{DeflateDecoder, DeflateEncoder};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -20,12 +23,14 @@ use crate::resource::Seconds;
 use crate::runtime::{Event, Progress, Status};
 
 /// The version of the protocol. Both ends must have the same.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 /// How often each end gives a sign of life, and how long the other one waits for it.
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(2);
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// The bytes of a part of a content. On a slow line, one part must arrive within the time of `SILENCE_MAX`.
 pub(super) const PART_BYTES: usize = 48 << 10;
+/// Less than this is not deflated: it fits into a packet or two.
+const DEFLATED_BYTES_MIN: usize = 1 << 10;
 
 /// The line with which the far end begins, without the nonce.
 pub(super) const MARK: &str = "mgmt far end ";
@@ -216,11 +221,15 @@ pub(super) struct Sent {
     pub(super) on_hosts: Vec<PathBuf>,
 }
 
-/// A part of a content, in base64.
+/// A part of a content.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) of: ContentRef,
-    pub(super) data: String,
+    /// Whether the data is deflated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_deflated: bool,
+    /// In base64.
+    data: String,
 }
 
 /// Without the content, which may be secret.
@@ -231,17 +240,42 @@ impl fmt::Debug for Part {
 }
 
 impl Part {
-    /// All parts of a content.
-    pub(super) fn all(content: ContentRef, bytes: &[u8]) -> impl Iterator<Item = Part> + '_ {
+    /// All parts of a content. They are deflated if that saves a tenth of the first one.
+    pub(super) fn all(of: ContentRef, bytes: &[u8]) -> impl Iterator<Item = Part> + '_ {
         let count = bytes.len().div_ceil(PART_BYTES).max(1);
-        let part = move |n: usize| &bytes[n * PART_BYTES..bytes.len().min((n + 1) * PART_BYTES)];
-        (0..count).map(move |n| Part { of: content, data: STANDARD.encode(part(n)) })
+        let mut saves = bytes.len() >= DEFLATED_BYTES_MIN;
+        (0..count).map(move |n| {
+            let plain = &bytes[n * PART_BYTES..bytes.len().min((n + 1) * PART_BYTES)];
+            let deflated = saves.then(|| deflated(plain)).filter(|short| n > 0 || short.len() < plain.len() / 10 * 9);
+            saves = deflated.is_some();
+            Part { of, is_deflated: saves, data: STANDARD.encode(deflated.as_deref().unwrap_or(plain)) }
+        })
     }
 
     /// The bytes of the part.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, String> {
-        STANDARD.decode(&self.data).map_err(|error| format!("a part of a content is no base64: {error}"))
+        let bytes = STANDARD.decode(&self.data);
+        let bytes = bytes.map_err(|error| format!("a part of a content is no base64: {error}"))?;
+        if !self.is_deflated {
+            return Ok(bytes);
+        }
+        let mut inflated = Vec::new();
+        DeflateDecoder::new(bytes.as_slice())
+            .take(PART_BYTES as u64 + 1)
+            .read_to_end(&mut inflated)
+            .map_err(|error| format!("a part of a content can't be inflated: {error}"))?;
+        if inflated.len() > PART_BYTES {
+            return Err(format!("a part of a content has more than {PART_BYTES} bytes"));
+        }
+        Ok(inflated)
     }
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
+    let mut deflated = Vec::new();
+    // From memory to memory: nothing fails.
+    let _ = DeflateEncoder::new(bytes, Compression::fast()).read_to_end(&mut deflated);
+    deflated
 }
 
 /// The last message of the far end.
@@ -326,5 +360,46 @@ impl Arriving {
             return Err("a content was damaged on its way".to_owned());
         }
         Ok(Some(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrived(bytes: &[u8]) -> (Vec<u8>, usize) {
+        let (of, mut arriving) = (ContentRef::of(bytes), Arriving::default());
+        let lines: Vec<Vec<u8>> = Part::all(of, bytes).map(|part| line(&part).unwrap()).collect();
+        let parts = lines.iter().map(|line| serde_json::from_slice::<Part>(line).unwrap());
+        let whole = parts.filter_map(|part| arriving.add(&part, 1 << 20).unwrap()).next();
+        (whole.unwrap(), lines.iter().map(Vec::len).sum())
+    }
+
+    #[test]
+    fn parts_of_all_sizes_arrive_and_what_repeats_is_short() {
+        for size in [0, 1, DEFLATED_BYTES_MIN - 1, DEFLATED_BYTES_MIN, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES] {
+            let text: Vec<u8> = b"a line like many others\n".iter().copied().cycle().take(size).collect();
+            // Each number depends on all before, so that nothing repeats.
+            let noise = (0..size).scan(1u32, |state, _| {
+                *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                Some((*state >> 24) as u8)
+            });
+            let noise: Vec<u8> = noise.collect();
+            for bytes in [&text, &noise] {
+                assert_eq!(arrived(bytes).0, *bytes, "{size}");
+            }
+            assert!(size < PART_BYTES || arrived(&text).1 < size / 20, "{size}");
+            // A third for base64.
+            assert!(arrived(&noise).1 <= size * 4 / 3 + 200 * (size / PART_BYTES + 1), "{size}");
+        }
+    }
+
+    #[test]
+    fn a_part_that_inflates_without_an_end_is_refused() {
+        let of = ContentRef::of(b"");
+        let bomb = Part { of, is_deflated: true, data: STANDARD.encode(deflated(&vec![0; 100 << 20])) };
+        assert!(bomb.bytes().unwrap_err().contains("more than"), "{bomb:?}");
+        let broken = Part { of, is_deflated: true, data: STANDARD.encode(b"\xff\xff\xff") };
+        assert!(broken.bytes().is_err());
     }
 }

@@ -7,9 +7,10 @@ use serde_json::Value as Json;
 use crate::graph::ContentRef;
 use crate::remote::error::RemoteError;
 use crate::remote::job::Parcel;
-use crate::remote::message::{JobSettings, Sent};
+use crate::remote::message::{JobSettings, Part, Sent, ToFar, line};
 use crate::remote::near_world::NearWorld;
 use crate::remote::streams::Outgoing;
+use crate::sys::ssh::EARLY_BYTES_MAX;
 
 /// What a content of a parcel is as a message, and its documents, which are always sent.
 pub(super) fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
@@ -18,6 +19,28 @@ pub(super) fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
     let content = |of: ContentRef| Some(Outgoing::Content(of, Arc::clone(packed.contents.get(&of.sha256)?)));
     let sent = Sent { number, graph: packed.graph, carried: packed.carried, on_hosts: packed.on_hosts.clone() };
     (sent, documents.filter_map(content).collect())
+}
+
+/// Adds the documents to what is sent with the start, if there is room for all of them, so that they cost no round trip.
+/// Returns those that are still to be sent.
+pub(super) fn add_early(early: &mut Vec<u8>, documents: Vec<Outgoing>) -> Vec<Outgoing> {
+    let mut added = Vec::new();
+    for document in &documents {
+        let Outgoing::Content(of, bytes) = document else { return documents };
+        // Most are deflated to a tenth.
+        if bytes.len() > 10 * EARLY_BYTES_MAX {
+            return documents;
+        }
+        for part in Part::all(*of, bytes) {
+            let Ok(line) = line(&ToFar::Part(part)) else { return documents };
+            added.extend(line);
+        }
+        if early.len() + added.len() > EARLY_BYTES_MAX {
+            return documents;
+        }
+    }
+    early.extend(added);
+    Vec::new()
 }
 
 pub(super) fn no_form(what: &str) -> impl Fn(serde_json::Error) -> RemoteError {

@@ -17,7 +17,7 @@ use crate::remote::error::{Note, RemoteError};
 use crate::remote::job::{Job, Parcel};
 use crate::remote::lines::{Cutter, Found, foreign};
 use crate::remote::message::{Arriving, Begin, End, MARK, Part, SILENCE_MAX, Task, ToFar, ToNear, VERSION, line};
-use crate::remote::near_begin::{no_form, offer, sent};
+use crate::remote::near_begin::{add_early, no_form, offer, sent};
 use crate::remote::near_world::NearStreams;
 use crate::remote::queue::Queue;
 use crate::remote::run::{Ended, HowEnded, Report, Run};
@@ -75,7 +75,8 @@ pub(super) async fn open(
     };
     let offer = offer(world.as_ref(), name, &mut settings).await?;
     let begin = Begin { version: VERSION, task: task.clone(), settings: settings.clone(), graph, world: offer };
-    let early = line(&ToFar::Begin(Box::new(begin))).map_err(no_form("the settings"))?;
+    let mut early = line(&ToFar::Begin(Box::new(begin))).map_err(no_form("the settings"))?;
+    let documents = add_early(&mut early, documents);
     let mut variables = vec![(FAR_END_VARIABLE.to_owned(), nonce.as_str().into())];
     variables.extend(job.vars.iter().cloned());
     let stays = matches!(task, Task::Detach { .. });

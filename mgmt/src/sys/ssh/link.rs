@@ -17,7 +17,7 @@ use super::hints::hints;
 use super::keeper::{Keeper, Kept, LEASE, Used};
 use super::options::SshOptions;
 use super::place::{Place, There};
-use super::run::{Parts, Running, Start, launching};
+use super::run::{EARLY_BYTES_MAX, Parts, Running, Start, launching};
 use super::session::{Heard, Session, here};
 use super::sudo::{Elevation, MayAsk, enter, open_as};
 use super::words::{COMMAND, Script};
@@ -32,8 +32,6 @@ pub(super) const LOGIN: u32 = 3;
 /// How often a host that does not answer is noticed, in seconds, and how many answers may be missing.
 const ALIVE_SECONDS: &str = "3";
 const ALIVE_MISSING: &str = "3";
-/// The most input that is sent before it is known whether the executable is there.
-const EARLY_BYTES_MAX: usize = 64 << 10;
 /// Room that an executable needs there besides its own size.
 const ROOM_KB: u64 = 1024;
 

@@ -31,4 +31,4 @@ pub use forward::{Forward, Forwarded, HostKey, HostKeyError};
 pub use link::Link;
 pub use options::{Answer, Answers, CONNECT_TIMEOUT, Question, QuestionKind, SshOptions};
 pub use place::{Refused, There};
-pub use run::{Running, Start};
+pub use run::{EARLY_BYTES_MAX, Running, Start};

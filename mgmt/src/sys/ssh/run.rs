@@ -47,6 +47,9 @@ impl Parts {
     }
 }
 
+/// The most input that is sent before it is known whether the executable is there: what must be skipped if it is not.
+pub const EARLY_BYTES_MAX: usize = 64 << 10;
+
 /// What is started there.
 #[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
@@ -54,7 +57,7 @@ pub struct Start<'a> {
     pub words: &'a [OsString],
     /// Additional variables of its environment.
     pub vars: &'a [(String, OsString)],
-    /// The beginning of its input.
+    /// The beginning of its input. Up to [`EARLY_BYTES_MAX`], it costs no round trip.
     pub early: &'a [u8],
 }
 
