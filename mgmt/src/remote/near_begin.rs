@@ -24,23 +24,26 @@ pub(super) fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
 /// Adds the documents to what is sent with the start, if there is room for all of them, so that they cost no round trip.
 /// Returns those that are still to be sent.
 pub(super) fn add_early(early: &mut Vec<u8>, documents: Vec<Outgoing>) -> Vec<Outgoing> {
-    let mut added = Vec::new();
-    for document in &documents {
-        let Outgoing::Content(of, bytes) = document else { return documents };
-        // Most are deflated to a tenth.
-        if bytes.len() > 10 * EARLY_BYTES_MAX {
-            return documents;
-        }
+    match lines(&documents, EARLY_BYTES_MAX.saturating_sub(early.len())) {
+        Some(added) => early.extend(added),
+        None => return documents,
+    }
+    Vec::new()
+}
+
+/// The documents as messages; `None`: they have more bytes.
+fn lines(documents: &[Outgoing], most: usize) -> Option<Vec<u8>> {
+    let mut lines = Vec::new();
+    for document in documents {
+        let Outgoing::Content(of, bytes) = document else { return None };
         for part in Part::all(*of, bytes) {
-            let Ok(line) = line(&ToFar::Part(part)) else { return documents };
-            added.extend(line);
-        }
-        if early.len() + added.len() > EARLY_BYTES_MAX {
-            return documents;
+            lines.extend(line(&ToFar::Part(part)).ok()?);
+            if lines.len() > most {
+                return None;
+            }
         }
     }
-    early.extend(added);
-    Vec::new()
+    Some(lines)
 }
 
 pub(super) fn no_form(what: &str) -> impl Fn(serde_json::Error) -> RemoteError {
