@@ -23,7 +23,7 @@ use crate::resource::Seconds;
 use crate::runtime::{Event, Progress, Status};
 
 /// The version of the protocol. Both ends must have the same.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 1;
 /// How often each end gives a sign of life, and how long the other one waits for it.
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(2);
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);

@@ -75,6 +75,8 @@ async fn a_host_whose_process_is_killed_costs_itself_and_the_exit_code() {
         g.add(Exec::new("waits").cmd(format!("while ! [ -e {gate} ]; do sleep 0.05; done")).shell("/bin/sh"));
     });
     let waits = waits.await.converged_timeout(std::time::Duration::ZERO).stays(true);
+    // What is killed leaves its temporary prefix.
+    let waits = waits.variable("TMPDIR", there.dir.path());
     let mut run = Fleet::new(vec![host("a"), host("b")]).until(FleetUntil::AllConverge).run(waits);
     let hello =
         until(&mut run, |report| is_of(report, "a", |what| matches!(what, HostReport::Report(Report::Hello(_)))));
@@ -101,7 +103,10 @@ async fn hosts_follow_a_value_that_changes_and_a_lost_one_is_connected_to_again(
     let calm = job(|g| {
         g.add(Noop::new("a"));
     });
-    let mut run = Fleet::new(source).until(FleetUntil::Stopped).run(calm.await);
+    // What is killed leaves its temporary prefix.
+    let there = There::new();
+    let calm = calm.await.variable("TMPDIR", there.dir.path());
+    let mut run = Fleet::new(source).until(FleetUntil::Stopped).run(calm);
     let is_hello = |what: &HostReport| matches!(what, HostReport::Report(Report::Hello(_)));
     let hello = until(&mut run, |report| is_of(report, "a", is_hello)).await;
     let FleetReport::Host { what: HostReport::Report(Report::Hello(hello)), .. } = hello else {
