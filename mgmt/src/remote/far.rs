@@ -231,9 +231,11 @@ impl FarEnd {
             let _ = sender.send(config).await;
         }
         let (place, arriving) = mpsc::unbounded_channel();
-        let builder = builder.map_gapi(|own| match is_sent {
+        // What the near end sends is followed in any case: it decides by itself what it sends.
+        let no_watch = builder.options.no_watch;
+        let builder = builder.no_watch(false).map_gapi(|own| match is_sent {
             true => FarGraphs::sent(sent, accepted, trail),
-            false => FarGraphs::own(own, placed, kinds, arriving, accepted, trail),
+            false => FarGraphs::own((own, no_watch), placed, kinds, arriving, accepted, trail),
         });
         if looks {
             return plan(builder, &warnings, inbox, out).await;
