@@ -216,12 +216,16 @@ impl FarEnd {
             None => None,
         };
         let world = match begin.world {
-            Some(offer) => enter(offer, (prefix.clone(), host), looks || noop, inbox, out).await?,
+            Some(offer) => {
+                enter(offer, (prefix.clone(), host), (looks || noop, self.stays.is_some()), inbox, out).await?
+            }
             None => None,
         };
         if let Some(world) = &world {
             builder = world.give(builder);
         }
+        let trail = trail.in_world(builder.options.preparing.site.member.is_some());
+        builder = builder.provide_own(trail.clone());
         let (sender, sent) = channel();
         let (accepted, acceptance) = mpsc::unbounded_channel();
         let (placed, config) = first.map_or((None, None), |first| (Some(first.placed), first.config));

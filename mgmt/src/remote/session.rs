@@ -73,7 +73,7 @@ pub(super) async fn open(
         settings.trail = settings.trail.through_here();
     }
     let world = match (&job.world, &task) {
-        (Some(world), Task::Plan | Task::Run) => Some(world.clone()),
+        (Some(world), Task::Plan | Task::Run | Task::Detach { .. }) => Some(world.clone()),
         _ => None,
     };
     let offer = offer(world.as_ref(), name, &mut settings).await?;

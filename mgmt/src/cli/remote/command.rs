@@ -130,7 +130,7 @@ async fn plan(
     let mut ladder = Ladder::new()?;
     let planned = async {
         let prefix = session.prefix(true)?;
-        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), true).await?;
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), (true, false)).await?;
         let hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         let mut job = cluster.give(job(session));
         let travels = gapi.travels();
@@ -226,7 +226,7 @@ async fn run(
     let (reloads, reloaded) = watch::channel(0);
     let begun = async {
         let prefix = session.prefix(true)?;
-        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), false).await?;
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), (false, options.detach)).await?;
         let mut hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         enough_places(&mut hosts, options.ssh.parallel, until).await?;
         let mut job = cluster.give(job(session));

@@ -61,7 +61,7 @@ pub(crate) async fn run_files(
     let (reloads, reloaded) = watch::channel(0);
     let prefix = session.prefix(true)?;
     let cluster = tokio::select! {
-        cluster = Cluster::begin(session, ssh, prefix.path(), false) => cluster?,
+        cluster = Cluster::begin(session, ssh, prefix.path(), (false, false)) => cluster?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
     let mut base = trial.require(cluster.give(job(session).stays(until != FleetUntil::EachEnds)));
