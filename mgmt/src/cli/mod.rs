@@ -60,7 +60,9 @@ pub use deploy::{DeployCommand, DeployOptions, PublishOptions};
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
 pub use prefix::default_prefix;
 #[cfg(feature = "ssh")]
-pub use remote::{HostOptions, RemoteCommand, RemoteLeftOptions, RemotePlanOptions, RemoteRunOptions, SshOptions};
+pub use remote::{
+    HostOptions, RemoteCommand, RemoteLeftOptions, RemotePlanOptions, RemoteRunOptions, SshOptions, TrialOptions,
+};
 pub use servers::ServerOptions;
 pub use setup::Svc;
 #[cfg(feature = "yaml")]

@@ -13,7 +13,7 @@ use crate::cli::exit::FAILED;
 use crate::cli::logs::Screen;
 use crate::cli::options::{Command, LogFormat, Options, RunOptions, Setup, seconds};
 #[cfg(feature = "ssh")]
-use crate::cli::remote::{RemoteCommand, RemoteRunOptions, SshOptions};
+use crate::cli::remote::{RemoteCommand, RemoteRunOptions, SshOptions, TrialOptions};
 use crate::cli::report::{CommandError, complain, show_warnings};
 use crate::cli::session::print;
 use crate::cli::{convert, exit, help, usage};
@@ -36,6 +36,10 @@ struct Stock {
     #[cfg(feature = "ssh")]
     #[command(flatten)]
     ssh: SshOptions,
+    /// Whether their changes must be confirmed.
+    #[cfg(feature = "ssh")]
+    #[command(flatten)]
+    trial: TrialOptions,
     #[command(subcommand)]
     command: Option<StockCommand>,
 }
@@ -111,7 +115,7 @@ fn stock_command() -> clap::Command {
     #[cfg(feature = "ssh")]
     {
         // `run --remote` takes them too. `remote` shows its own.
-        let ssh = SshOptions::augment_args(clap::Command::new("ssh"));
+        let ssh = TrialOptions::augment_args(SshOptions::augment_args(clap::Command::new("ssh")));
         let ids: Vec<_> = ssh.get_arguments().map(|arg| arg.get_id().clone()).collect();
         Stock::command().mut_args(|arg| if ids.contains(arg.get_id()) { arg.global(true).hide(true) } else { arg })
     }
@@ -146,6 +150,10 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
             None | Some(StockCommand::Common(Command::Run)) => Ok(stock),
             _ => Err(wrong("--remote is an option of `run`; other commands take one such file with --yaml")),
         };
+    }
+    #[cfg(feature = "ssh")]
+    if stock.trial.confirm.is_some() && !matches!(&stock.command, Some(StockCommand::Common(Command::Remote { .. }))) {
+        return Err(wrong("--confirm is for runs on other hosts: `remote run`, and `run` with --remote"));
     }
     let has_source = source.yaml.is_some() || source.program.is_some() || source.puppet.is_some();
     if stock.run.deploy && has_source {
@@ -184,7 +192,7 @@ fn of_remote_files(stock: &Stock, command: Option<Command>) -> Option<Command> {
         return command;
     }
     let SourceOptions { remote, allow_unknown, .. } = &stock.source;
-    let options = RemoteRunOptions::of_files(remote.clone(), *allow_unknown, stock.ssh.clone());
+    let options = RemoteRunOptions::of_files(remote.clone(), *allow_unknown, stock.ssh.clone(), stock.trial);
     Some(Command::Remote { what: RemoteCommand::Run(Box::new(options)) })
 }
 

@@ -8,6 +8,11 @@ use crate::sys::fs::hub::{Hub, Options, Watched};
 
 /// A program may save a file in several steps.
 const SETTLE: Duration = Duration::from_millis(20);
+/// How long files that are sent elsewhere must rest, so that many fast saves are one sending; and how long they may take.
+#[cfg(feature = "ssh")]
+const REST: Duration = Duration::from_millis(200);
+#[cfg(feature = "ssh")]
+const REST_MAX: Duration = Duration::from_secs(2);
 
 /// Waits for changes of files.
 #[derive(Debug)]
@@ -46,6 +51,17 @@ impl Watcher {
             self.dirty = true;
         }
         tokio::time::sleep(SETTLE).await;
+        self.dirty = false;
+    }
+
+    /// Returns when files have changed since the last return, and are not being changed any more. Cancel safe.
+    #[cfg(feature = "ssh")]
+    pub(crate) async fn rested(&mut self) {
+        self.changed().await;
+        self.dirty = true;
+        let last = tokio::time::Instant::now() + REST_MAX;
+        let rest = || last.min(tokio::time::Instant::now() + REST);
+        while tokio::time::timeout_at(rest(), self.hub.next()).await.is_ok() && tokio::time::Instant::now() < last {}
         self.dirty = false;
     }
 }

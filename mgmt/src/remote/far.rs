@@ -216,12 +216,16 @@ impl FarEnd {
             None => None,
         };
         let world = match begin.world {
-            Some(offer) => enter(offer, (prefix.clone(), host), looks || noop, inbox, out).await?,
+            Some(offer) => {
+                enter(offer, (prefix.clone(), host), (looks || noop, self.stays.is_some()), inbox, out).await?
+            }
             None => None,
         };
         if let Some(world) = &world {
             builder = world.give(builder);
         }
+        let trail = trail.in_world(builder.options.preparing.site.member.is_some());
+        builder = builder.provide_own(trail.clone());
         let (sender, sent) = channel();
         let (accepted, acceptance) = mpsc::unbounded_channel();
         let (placed, config) = first.map_or((None, None), |first| (Some(first.placed), first.config));
@@ -231,9 +235,11 @@ impl FarEnd {
             let _ = sender.send(config).await;
         }
         let (place, arriving) = mpsc::unbounded_channel();
-        let builder = builder.map_gapi(|own| match is_sent {
+        // What the near end sends is followed in any case: it decides by itself what it sends.
+        let no_watch = builder.options.no_watch;
+        let builder = builder.no_watch(false).map_gapi(|own| match is_sent {
             true => FarGraphs::sent(sent, accepted, trail),
-            false => FarGraphs::own(own, placed, kinds, arriving, accepted, trail),
+            false => FarGraphs::own((own, no_watch), placed, kinds, arriving, accepted, trail),
         });
         if looks {
             return plan(builder, &warnings, inbox, out).await;

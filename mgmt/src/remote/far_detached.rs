@@ -50,9 +50,9 @@ async fn leave(
     inbox: &mut Inbox,
     out: &Outbox,
 ) -> Result<End, Failed> {
-    let (version, graph) = (begin.version, begin.graph.clone());
+    let (version, graph, world) = (begin.version, begin.graph.clone(), begin.world.clone());
     let settings = JobSettings { prefix: Some(place.prefix().to_owned()), ..begin.settings.clone() };
-    let first = ToFar::Begin(Box::new(Begin { version, task: Task::Run, settings, graph, world: None }));
+    let first = ToFar::Begin(Box::new(Begin { version, task: Task::Run, settings, graph, world }));
     // What comes meanwhile is for it, too.
     let mut messages = vec![first];
     let starting = async { start(place, variables, begin.settings.is_here).await.map_err(Failed::Other) };

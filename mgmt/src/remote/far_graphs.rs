@@ -33,6 +33,8 @@ struct Own<G> {
     kinds: Kinds,
     /// Newer files.
     arriving: mpsc::UnboundedReceiver<Placed>,
+    /// The source is not followed.
+    no_watch: bool,
     /// The source makes no other graph.
     is_final: bool,
 }
@@ -43,16 +45,18 @@ impl<G> FarGraphs<G> {
         FarGraphs { source: Source::Sent(sent), accepted, trail }
     }
 
-    /// Those that the executable makes by itself, with the files that have travelled for them.
+    /// Those that the executable makes by itself, with the files that have travelled for them. `no_watch`: its source is
+    /// not followed, other than the files.
     pub(super) fn own(
-        own: G,
+        (own, no_watch): (G, bool),
         placed: Option<Placed>,
         kinds: Kinds,
         arriving: mpsc::UnboundedReceiver<Placed>,
         accepted: mpsc::UnboundedSender<bool>,
         trail: Trail,
     ) -> FarGraphs<G> {
-        FarGraphs { source: Source::Own(Own { gapi: own, placed, kinds, arriving, is_final: false }), accepted, trail }
+        let own = Own { gapi: own, placed, kinds, arriving, no_watch, is_final: no_watch };
+        FarGraphs { source: Source::Own(own), accepted, trail }
     }
 }
 
@@ -78,7 +82,7 @@ impl<G: Gapi> Own<G> {
 impl<G: Gapi> Gapi for FarGraphs<G> {
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
         match &mut self.source {
-            Source::Own(own) => own.gapi.init(data).await,
+            Source::Own(own) => own.gapi.init(GapiData { no_watch: own.no_watch || data.no_watch, ..data }).await,
             Source::Sent(sent) => sent.init(data).await,
         }
     }

@@ -14,12 +14,13 @@ use crate::gapi::Gapi;
 use crate::remote::error::Note;
 use crate::remote::far::Failed;
 use crate::remote::far_link::{Inbound, Inbox, Outbox};
+use crate::remote::far_resident;
 use crate::remote::far_world::{FarOrder, FarStreams};
 use crate::remote::message::{HowEnded, ToFar, ToNear};
 use crate::remote::tunnel::Streams;
 use crate::resource::BoxFuture;
 use crate::runtime::Builder;
-use crate::world::{Connection, Etcd, Guest, Offer, TrustError, Way};
+use crate::world::{Connection, Etcd, Guest, ManagedEtcd, Offer, TrustError, Way};
 
 /// How long an answer about certificates may take.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -36,30 +37,38 @@ impl Way for Streams {
 
 /// The world of a far end, which lasts as long as this.
 #[derive(Debug)]
-pub(super) struct FarWorld {
-    etcd: Etcd,
-    work: JoinHandle<()>,
+pub(super) enum FarWorld {
+    /// Through the near end.
+    Led { etcd: Etcd, work: JoinHandle<()> },
+    /// Reached by this host itself.
+    Own(ManagedEtcd),
 }
 
 impl FarWorld {
     /// The engine uses this world.
     pub(super) fn give<G: Gapi>(&self, builder: Builder<G>) -> Builder<G> {
-        builder.world(self.etcd.clone())
+        match self {
+            FarWorld::Led { etcd, .. } => builder.world(etcd.clone()),
+            FarWorld::Own(managed) => builder.world(managed.world()),
+        }
     }
 }
 
 impl Drop for FarWorld {
     fn drop(&mut self) {
-        self.work.abort();
+        if let FarWorld::Led { work, .. } = self {
+            work.abort();
+        }
     }
 }
 
 /// Enters the world that is offered, as the host with this name; its key and certificates are below this prefix. If
-/// it is not known there yet, it is let in, unless nothing may be changed (`looks`): then there is no world.
+/// it is not known there yet, it is let in, unless nothing may be changed (`looks`): then there is no world. If the run
+/// `stays` when the near end leaves, the host reaches the servers by itself.
 pub(super) async fn enter(
     offer: Json,
     (prefix, host): (Option<PathBuf>, Option<String>),
-    looks: bool,
+    (looks, stays): (bool, bool),
     inbox: &mut Inbox,
     out: &Outbox,
 ) -> Result<Option<FarWorld>, Failed> {
@@ -68,8 +77,14 @@ pub(super) async fn enter(
     let failed = |error: TrustError| Failed::Other(in_words(error));
     let offer: Offer =
         serde_json::from_value(offer).map_err(|error| Failed::Other(format!("the offered world: {error}")))?;
-    let (streams, way, mut orders) = FarStreams::new(out.clone());
-    inbox.lead(streams);
+    let (way, mut orders) = if stays {
+        // Those that come later to see the run lead nowhere.
+        (None, mpsc::unbounded_channel().1)
+    } else {
+        let (streams, way, orders) = FarStreams::new(out.clone());
+        inbox.lead(streams);
+        (Some(way), orders)
+    };
     let known = Guest::known(&prefix, &host, &offer.authority).map_err(failed)?;
     let is_user = |guest: &Guest| offer.users.as_ref().is_none_or(|users| users.contains(&guest.user()));
     let guest = match known {
@@ -89,14 +104,17 @@ pub(super) async fn enter(
             Guest::admitted(&prefix, &host, &offer.authority, certificates).map_err(failed)?
         }
     };
+    let Some(way) = way else {
+        return far_resident::reached(offer, guest, (&prefix, &host), looks, out).await.map(FarWorld::Own).map(Some);
+    };
     let etcd = guest.world(offer.servers, Arc::new(way)).map_err(failed)?;
     let keeper =
         Keeper { guest, prefix, host, authority: offer.authority, etcd: etcd.clone(), out: out.clone(), looks };
-    Ok(Some(FarWorld { etcd, work: tokio::spawn(keeper.keep(orders)) }))
+    Ok(Some(FarWorld::Led { etcd, work: tokio::spawn(keeper.keep(orders)) }))
 }
 
 /// What the errors of identities mean for a run on another host.
-fn in_words(error: TrustError) -> String {
+pub(super) fn in_words(error: TrustError) -> String {
     match error {
         TrustError::OtherHost { was, is, dir } => format!(
             "this host has joined the cluster as {was}, not as {is}: name it `{was}=ADDRESS`, move {} away there, or give \
@@ -120,15 +138,19 @@ async fn asked(
 ) -> Result<Json, Failed> {
     let gone = |_| Failed::Stopped(HowEnded::StoppedThere);
     out.send(&ToNear::Certify(request)).await.map_err(gone)?;
+    let admitted = |answer: Result<Json, String>| {
+        answer.map_err(|why| Failed::Other(format!("the cluster does not let this host in: {why}")))
+    };
     let mut others = Vec::new();
     let waiting = async {
         loop {
             tokio::select! {
                 Some(order) = orders.recv() => if let FarOrder::Certified(answer) = order {
-                    return answer.map_err(|why| Failed::Other(format!("the cluster does not let this host in: {why}")));
+                    return admitted(answer);
                 },
                 inbound = inbox.next() => match inbound {
                     Inbound::Message(ToFar::Stop(_)) => return Err(Failed::Stopped(HowEnded::Stopped)),
+                    Inbound::Message(ToFar::Certified(answer)) => return admitted(answer),
                     Inbound::Message(message) => others.push(message),
                     Inbound::Lost(_) => return Err(Failed::Stopped(HowEnded::StoppedThere)),
                 },

@@ -43,7 +43,7 @@ impl Parcel {
     }
 
     /// Whether the other one has the same content.
-    pub(super) fn is_same(&self, other: &Parcel) -> bool {
+    pub(crate) fn is_same(&self, other: &Parcel) -> bool {
         (self.0.graph, self.0.carried) == (other.0.graph, other.0.carried)
     }
 

@@ -10,6 +10,8 @@ mod far_guard;
 #[cfg(feature = "etcd")]
 mod far_guest;
 mod far_link;
+#[cfg(feature = "etcd")]
+mod far_resident;
 mod far_run;
 mod far_signals;
 mod far_status;

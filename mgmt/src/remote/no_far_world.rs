@@ -38,7 +38,7 @@ impl FarWorld {
 pub(super) async fn enter(
     _: Json,
     _: (Option<PathBuf>, Option<String>),
-    _: bool,
+    _: (bool, bool),
     _: &mut Inbox,
     _: &Outbox,
 ) -> Result<Option<FarWorld>, Failed> {

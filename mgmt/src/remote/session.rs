@@ -42,6 +42,9 @@ const PACKED_BYTES_MAX: u64 = 2 * DEPLOY_BYTES_MAX;
 const PLAN_BYTES_MAX: u64 = 256 << 20;
 const PROBLEM_BYTES_MAX: usize = 4 << 20;
 
+/// The end of the process there.
+type Exit = BoxFuture<Result<String, String>>;
+
 /// What the program wants of the run.
 pub(super) enum Order {
     Send(Outgoing),
@@ -70,7 +73,7 @@ pub(super) async fn open(
         settings.trail = settings.trail.through_here();
     }
     let world = match (&job.world, &task) {
-        (Some(world), Task::Plan | Task::Run) => Some(world.clone()),
+        (Some(world), Task::Plan | Task::Run | Task::Detach { .. }) => Some(world.clone()),
         _ => None,
     };
     let offer = offer(world.as_ref(), name, &mut settings).await?;
@@ -193,21 +196,26 @@ impl Near {
     async fn converse(
         &mut self,
         mut stdout: Box<dyn AsyncRead + Send + Unpin>,
-        mut exit: BoxFuture<String>,
+        mut exit: Exit,
         mut orders: mpsc::UnboundedReceiver<Order>,
         nonce: &str,
     ) -> Result<Ended, RemoteError> {
         let mut cutter = Cutter::default();
         let marked = timeout(START_MAX, self.find_mark(&mut stdout, &mut cutter, nonce)).await;
-        let why = match marked {
+        let end = match marked {
             Ok(Ok(())) => None,
             Ok(Err(Some(error))) => return Err(error),
             Ok(Err(None)) => Some(how(&mut exit).await),
-            Err(_) => Some(format!("nothing came within {} s", START_MAX.as_secs())),
+            Err(_) => Some(Ok(format!("nothing came within {} s", START_MAX.as_secs()))),
         };
-        if let Some(why) = why {
+        if let Some(end) = end {
             self.foreign(cutter.rest());
-            return Err(RemoteError::NoFarEnd { why, printed: self.printed() });
+            let printed = self.printed();
+            return Err(match end {
+                Ok(why) => RemoteError::NoFarEnd { why, printed },
+                // Another try can succeed.
+                Err(why) => RemoteError::Lost { why, printed },
+            });
         }
         let (mut part, mut heard) = (vec![0; READ_BYTES], Instant::now());
         loop {
@@ -235,7 +243,10 @@ impl Near {
                     Ok(ended) => {
                         let why = match ended {
                             Err(error) => format!("the connection was lost: {error}"),
-                            Ok(_) => format!("the run there was cut off: {}", how(&mut exit).await),
+                            Ok(_) => {
+                                let (Ok(how) | Err(how)) = how(&mut exit).await;
+                                format!("the run there was cut off: {how}")
+                            }
                         };
                         return Err(RemoteError::Lost { why, printed: self.printed() });
                     }
@@ -432,10 +443,11 @@ impl Near {
     }
 }
 
-/// How the process has ended.
-async fn how(exit: &mut BoxFuture<String>) -> String {
+/// How the process has ended; an error: why the connection was lost.
+async fn how(exit: &mut Exit) -> Result<String, String> {
+    let shown = |text: String| in_one_line(&text).into_owned();
     match timeout(EXIT_MAX, exit).await {
-        Ok(how) => in_one_line(&how).into_owned(),
-        Err(_) => "its output has ended, but it has not".to_owned(),
+        Ok(how) => how.map(shown).map_err(shown),
+        Err(_) => Ok("its output has ended, but it has not".to_owned()),
     }
 }

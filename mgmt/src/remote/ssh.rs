@@ -131,11 +131,67 @@ impl Transport for Ssh {
                 stderr: Box::new(stderr),
                 ended: Box::pin(async move {
                     match running.ended().await {
-                        Ok(status) => format!("it has ended there with {status}"),
-                        Err(error) => error.problem.to_string(),
+                        Ok(status) => Ok(format!("it has ended there with {status}")),
+                        Err(error) if error.problem.can_pass() => Err(error.problem.to_string()),
+                        Err(error) => Ok(error.problem.to_string()),
                     }
                 }),
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How a person must react to it: it passes, it may, or something must be changed.
+    fn class(problem: LinkProblem) -> &'static str {
+        match failed(LinkError { host: "web1".to_owned(), problem }) {
+            RemoteError::Unreachable(_) => "passes",
+            RemoteError::Start(_) => "may pass",
+            RemoteError::Refused(_) => "refused",
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_stays_wrong_until_something_is_changed_is_refused() {
+        let text = || "why".to_owned();
+        let (report, user, address, target) = (text(), text(), text(), text());
+        for problem in [
+            LinkProblem::Unreachable { report: text() },
+            LinkProblem::Lost { report: text() },
+            LinkProblem::Slow { what: "it", seconds: 1 },
+        ] {
+            assert_eq!(class(problem.clone()), "passes", "{problem:?}");
+        }
+        for problem in [
+            LinkProblem::NoSuchHost { address: text(), report: text() },
+            LinkProblem::NoPlace(Vec::new()),
+            LinkProblem::Damaged { dir: text(), report: text() },
+            LinkProblem::Here { action: "it", why: text() },
+        ] {
+            assert_eq!(class(problem.clone()), "may pass", "{problem:?}");
+        }
+        for problem in [
+            LinkProblem::NoSsh { program: text(), why: text() },
+            LinkProblem::Config { report: text() },
+            LinkProblem::NoCommonMethod { report: text() },
+            LinkProblem::UnknownKey { address: text(), report: text() },
+            LinkProblem::ChangedKey { address: address.clone(), entry: text(), report: text() },
+            LinkProblem::RevokedKey { report: text() },
+            LinkProblem::Refused { user: text(), report: text(), hints: Vec::new() },
+            LinkProblem::NoShell { user: text(), report: text() },
+            LinkProblem::Noise { user: user.clone(), report: text(), address },
+            LinkProblem::Become { user, report: text(), remedy: text() },
+            LinkProblem::WrongMachine { ours: text(), theirs: text(), target: text() },
+            LinkProblem::WrongLibrary { needed: text(), found: text(), target },
+            LinkProblem::NoDigest,
+            LinkProblem::NotStarted { report },
+            LinkProblem::Executable { path: text(), why: text() },
+        ] {
+            assert_eq!(class(problem.clone()), "refused", "{problem:?}");
+        }
     }
 }

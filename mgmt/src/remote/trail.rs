@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::gapi::GapiError;
 use crate::graph::{GraphConfig, Problem, Problems};
 use crate::id::in_one_line;
-use crate::resource::CheckCx;
+use crate::resource::{CheckCx, Origin};
 use crate::sys::facts;
 
 /// The kind of the resources that lead to further hosts.
@@ -34,6 +34,9 @@ pub(super) struct Trail {
     /// The hosts before, from the first on. A host that started a process on itself is not one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     path: Vec<Passed>,
+    /// Whether a host before shares a world that does not lead to this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    loses_world: bool,
 }
 
 /// A host on the way.
@@ -47,14 +50,33 @@ struct Passed {
 impl Trail {
     /// The trail of an engine.
     pub(super) fn of(cx: &CheckCx) -> Trail {
-        let own =
-            || Trail { below: cx.provided::<Depth>().map(|depth| *depth).unwrap_or_default().0, path: Vec::new() };
+        let own = || {
+            let below = cx.provided::<Depth>().map(|depth| *depth).unwrap_or_default().0;
+            Trail { below, ..Trail::default() }
+        };
         cx.provided::<Trail>().map_or_else(|_| own(), |trail| (*trail).clone())
     }
 
     /// That of the next host.
     pub(super) fn next(&self) -> Trail {
-        Trail { below: self.below.saturating_sub(1), path: self.path.clone() }
+        Trail { below: self.below.saturating_sub(1), path: self.path.clone(), loses_world: false }
+    }
+
+    /// The same where the host before shares a world, or not.
+    pub(super) fn after_world(mut self, shares: bool) -> Trail {
+        self.loses_world = shares;
+        self
+    }
+
+    /// Whether this host lacks the world of one before.
+    pub(super) fn loses_world(&self) -> bool {
+        self.loses_world
+    }
+
+    /// The same on a host that has a world by itself, or not.
+    pub(super) fn in_world(mut self, has_world: bool) -> Trail {
+        self.loses_world &= !has_world;
+        self
     }
 
     /// The same after this host.
@@ -86,8 +108,11 @@ impl Trail {
         })
     }
 
-    /// The graph, unless it leads to more levels of hosts than may follow.
+    /// The graph, unless it leads to more levels of hosts than may follow, or shares what no other host would see.
     pub(super) fn permitted(&self, config: GraphConfig) -> Result<GraphConfig, GapiError> {
+        if self.loses_world && (config.is_shared() || config.of_kind("schedule").next().is_some()) {
+            return Err(Problems(vec![Problem::new(NO_WORLD, Origin::Unknown)]).into());
+        }
         if self.below > 0 {
             return Ok(config);
         }
@@ -100,6 +125,12 @@ impl Trail {
     }
 }
 
+/// Why a graph that shares something does not run on a host without the world of the one before.
+const NO_WORLD: &str = "the graph exports, collects or schedules, and the world of the host from which this one is reached does \
+                        not lead further, so nothing would be shared: let this host reach the world by itself (it joins once \
+                        with `mgmt run --join TOKEN` and this `prefix`, or `arguments` contain `--seeds`), run it with the \
+                        command `remote`, or take that out of the graph";
+
 /// Why a host leads to no other one.
 pub(super) const TOO_DEEP: &str = "its host would be one level deeper than the run may go, and nothing was run: permit it \
                                    where the run begins (`--depth N`, or `provide(Depth(N))` of an engine)";
@@ -110,7 +141,7 @@ mod tests {
 
     fn trail(ids: &[&str]) -> Trail {
         let passed = |id: &&str| Passed { name: format!("host-{id}"), id: (*id).to_owned() };
-        Trail { below: 1, path: ids.iter().map(passed).collect() }
+        Trail { below: 1, path: ids.iter().map(passed).collect(), loses_world: false }
     }
 
     #[test]

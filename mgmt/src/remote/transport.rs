@@ -51,9 +51,9 @@ pub struct Channel {
     pub stdout: Box<dyn AsyncRead + Send + Unpin>,
     /// Its standard error.
     pub stderr: Box<dyn AsyncRead + Send + Unpin>,
-    /// Returns when the process has ended: how, in words, as far as that is known. What it holds lives as long as the
-    /// channel.
-    pub ended: BoxFuture<String>,
+    /// Returns when the process has ended: how, in words, as far as that is known; an error is the reason why the
+    /// connection was lost. What it holds lives as long as the channel.
+    pub ended: BoxFuture<Result<String, String>>,
 }
 
 impl fmt::Debug for Channel {
@@ -104,11 +104,11 @@ impl Transport for Local {
                 stdout: Box::new(piped.stdout),
                 stderr: Box::new(piped.stderr),
                 ended: Box::pin(async move {
-                    match ended.wait().await {
+                    Ok(match ended.wait().await {
                         Ok(Status::Exit(code)) => format!("it has ended with exit code {code}"),
                         Ok(status) => format!("it was ended by {status}"),
                         Err(error) => format!("its end is not known: {error}"),
-                    }
+                    })
                 }),
             })
         })

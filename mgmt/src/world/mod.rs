@@ -27,6 +27,6 @@ pub use trust::Relay;
 pub use trust::{Authority, Invitation, JoinedHost, Membership, NewAuthority, TrustError};
 #[cfg(all(feature = "etcd", feature = "ssh"))]
 pub(crate) use {
-    etcd::{Connection, Way},
+    etcd::{Connection, Direct, Way},
     trust::{Guest, Offer},
 };

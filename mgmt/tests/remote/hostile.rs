@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use mgmt::remote::{Host, Job, Local, RemoteError, Report};
+use mgmt::remote::{Channel, Host, Job, Launch, Local, RemoteError, Report, Transport};
+use mgmt::resource::BoxFuture;
 
 use crate::kit::{LONG, There, parcel};
 
@@ -45,6 +46,24 @@ async fn a_machine_that_answers_with_something_else_is_an_error_with_its_words()
     // The mark of another run is none.
     let error = error_of("echo mgmt far end 1 other", false).await;
     assert!(matches!(error, RemoteError::NoFarEnd { .. }), "{error:?}");
+}
+
+/// A connection that is lost before the machine answers.
+struct Lost;
+
+impl Transport for Lost {
+    fn start(&self, _: Launch) -> BoxFuture<Result<Channel, RemoteError>> {
+        let (stdout, stderr) = (Box::new(tokio::io::empty()), Box::new(tokio::io::empty()));
+        let ended = Box::pin(async { Err("the network is gone".to_owned()) });
+        Box::pin(async move { Ok(Channel { stdin: Box::new(tokio::io::sink()), stdout, stderr, ended }) })
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_before_the_machine_answers_is_lost_and_no_strange_machine() {
+    let run = Host::new("there", Lost).run(&Job::own()).await.unwrap();
+    let error = tokio::time::timeout(LONG, run.ended()).await.expect("it does not end").unwrap_err();
+    assert_eq!(error, RemoteError::Lost { why: "the network is gone".to_owned(), printed: Vec::new() });
 }
 
 #[tokio::test]

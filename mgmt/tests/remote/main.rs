@@ -2,9 +2,11 @@
 
 mod closures;
 mod command_line;
+mod desk;
 mod detached;
 mod files;
 mod fleet;
+mod followed;
 mod hostile;
 mod kit;
 mod plans;

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use mgmt::prelude::*;
-use mgmt::remote::{Host, Job, Local, RemoteError, Run, StopStep};
+use mgmt::remote::{Host, HowEnded, Job, Local, RemoteError, Report, Run, StopStep};
 use mgmt::resource::{Keys, World as _};
 use mgmt::world::{Authority, Managed, ManagedEtcd, Membership, Relay};
 use tempfile::TempDir;
 
+use crate::desk::{Desk, text};
 use crate::kit::{parcel, wait};
 
 /// A cluster of the host `desk` alone.
@@ -181,4 +182,102 @@ async fn an_identity_of_another_name_or_cluster_is_refused() {
     let run = at("web1").run(&job.converged_timeout(Duration::ZERO)).await.unwrap();
     let foreign = why(run.ended().await);
     assert!(foreign.contains("another cluster"), "{foreign}");
+}
+
+/// Stops the run that was left, also if the test fails.
+struct StopAtEnd(PathBuf);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        let mut mgmt = std::process::Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        let _ = mgmt.args(["remote", "stop", "local:web1", "--prefix"]).arg(&self.0).output();
+    }
+}
+
+/// What a run that begins to stay warns of, and how it has begun.
+async fn left(mut run: Run) -> (Vec<String>, Result<mgmt::remote::Ended, RemoteError>) {
+    let mut warnings = Vec::new();
+    while let Some(report) = run.next().await {
+        if let Report::Warning(note) = report {
+            warnings.push(note.message);
+        }
+    }
+    (warnings, run.ended().await)
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_run_that_stays_reaches_the_cluster_by_itself_and_renews_its_certificates() {
+    let cluster = Cluster::start(Duration::from_secs(4)).await;
+    let into = cluster.path("into");
+    std::fs::create_dir(&into).unwrap();
+    // It joins as it begins.
+    let file = cluster.path("file");
+    let (watched, collects) = (file.display().to_string(), format!("{}/", into.display()));
+    let job = cluster.job("web1", move |g| {
+        g.export(File::new("/x/of-web1").content("kept"));
+        g.collect::<File>().from("web2").set("dirname", collects);
+        g.add(File::new(watched).content("repaired"));
+    });
+    let _stop = StopAtEnd(cluster.path("web1"));
+    let (warnings, begun) = left(at("web1").run(&job.await.detach()).await.unwrap()).await;
+    assert_eq!(begun.unwrap().how, HowEnded::Detached);
+    assert_eq!(warnings, Vec::<String>::new());
+    let web2 = |content: &'static str| {
+        let dir = format!("{}/", cluster.path("other").display());
+        cluster.run("web2", move |g| {
+            g.add(File::new(dir.clone()));
+            g.collect::<File>().from("web1").set("dirname", dir);
+            g.export(File::new("/x/of-web2").content(content));
+        })
+    };
+    let run = web2("one").await;
+    wait("each has what the other exports", || {
+        read(&cluster.path("other/of-web1")) == "kept" && read(&into.join("of-web2")) == "one"
+    })
+    .await;
+    ends(run).await;
+    // Much later than its first certificates hold, without a near end.
+    let first = read(&cluster.path("web1/trust/identity/host.pem"));
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_ne!(read(&cluster.path("web1/trust/identity/host.pem")), first);
+    let run = web2("two").await;
+    wait("it still collects", || read(&into.join("of-web2")) == "two").await;
+    ends(run).await;
+    std::fs::write(&file, "drift").unwrap();
+    wait("it repairs", || read(&file) == "repaired").await;
+}
+
+#[tokio::test]
+#[ignore = "needs the program etcd"]
+async fn a_run_that_would_stay_without_the_cluster_is_refused_before_anything_runs() {
+    let cluster = Cluster::start(Duration::from_secs(3600)).await;
+    let file = cluster.path("file").display().to_string();
+    let path = file.clone();
+    let job = cluster.job("web1", move |g| _ = g.add(File::new(path).content("x"))).await;
+    let run = at("web1").run(&job.clone().converged_timeout(Duration::ZERO)).await.unwrap();
+    assert_eq!(run.ended().await.unwrap().code, 0);
+    std::fs::remove_file(&file).unwrap();
+    let Cluster { dir, _servers } = cluster;
+    _servers.stop().await;
+    let _stop = StopAtEnd(dir.path().join("web1"));
+    let (_, begun) = left(at("web1").run(&job.detach()).await.unwrap()).await;
+    let error = begun.unwrap_err().to_string();
+    for part in ["web1 does not reach https://127.0.0.1:", "--advertise-client-urls", "--no-world"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!std::path::Path::new(&file).exists());
+}
+
+#[test]
+fn a_run_is_not_left_on_hosts_whose_cluster_would_end_with_the_command() {
+    let desk = Desk::new();
+    Authority::builder().create(desk.path("desk")).unwrap();
+    desk.write("g.yaml", &desk.graph("x"));
+    let words = ["remote", "run", "local:a", "--yaml", "g.yaml", "--prefix", "desk", "--detach"];
+    let output = desk.program(&words).output().unwrap();
+    let log = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("a run that stays needs one that stays, too") && log.contains("--no-world"), "{log}");
+    assert!(desk.read("out").is_none());
 }

@@ -512,3 +512,33 @@ fn without_a_graph_the_closure_runs_there_with_the_files_that_it_names_here() {
     assert_eq!((output.status.code(), there.read("leaf").as_deref()), (Some(0), Some("carried\n")), "{log}");
     assert!(log.contains(&format!("leaf: file[{}]: repaired", there.text("leaf"))), "{log}");
 }
+
+#[tokio::test]
+async fn a_graph_that_shares_something_is_refused_on_a_host_to_which_the_world_does_not_lead() {
+    let (here, there) = (There::new(), There::new());
+    let one = there.text("one");
+    let declare = |shares: bool| {
+        graph(|g| {
+            _ = g.add(remote("web", &there).declare(|g| {
+                g.add(File::new(&one).content("one\n"));
+                if shares {
+                    g.export(File::new("/x/shared").content("shared\n"));
+                }
+            }));
+        })
+    };
+    let builder = |shares: bool| Engine::builder().graph(declare(shares)).hostname("here").prefix(here.prefix());
+    let plan = builder(true).world(mgmt::world::Embedded::new()).plan().await.unwrap();
+    let Outcome::Failed { error, .. } = &plan.resources[0].outcome else { panic!("{plan}") };
+    for part in ["web: ", "nothing would be shared", "--join", "`--seeds`"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    // What shares nothing runs there; and without a world, a graph collects from itself, as on any host.
+    for builder in [builder(false).world(mgmt::world::Embedded::new()), builder(true)] {
+        let engine = builder.start().await.unwrap();
+        engine.converged().await.unwrap();
+        engine.stop().await.unwrap();
+        assert_eq!(there.read("one").as_deref(), Some("one\n"));
+        std::fs::remove_file(&one).unwrap();
+    }
+}

@@ -193,6 +193,45 @@ async fn a_run_can_become_another_user() {
     host.until_nothing_is_left().await;
 }
 
+#[tokio::test]
+#[ignore = "needs root and sshd"]
+async fn a_file_that_names_its_host_can_be_confirmed() {
+    if !inside(module_path!(), "a_file_that_names_its_host_can_be_confirmed") {
+        return;
+    }
+    let net = Net::new();
+    let host = net.host(Setup::default());
+    let config = net.dir().join("config").to_str().unwrap().to_owned();
+    let write = |name: &str, rest: &str| {
+        let path = net.dir().join(name);
+        let file = "  file:\n  - name: /tmp/out\n    content: new\n";
+        let text = format!("graph: g\nremote: ssh://root@h1\nresources:\n{file}{rest}");
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let ran = |words: &[&str]| {
+        let more = ["--ssh-config", &config, "--prefix", "/tmp/prefix"];
+        let ran = hosts::mgmt(&[words, &more].concat()).output().unwrap();
+        (ran.status.code(), text(&ran.stderr))
+    };
+    std::fs::write(host.dir.join("tmp/out"), "old").unwrap();
+    // What can't be put back is refused before anything is changed, unless it is permitted.
+    let command = write("command.yaml", "  exec:\n  - name: n\n    cmd: \"true\"\n    meta: {noop: false}\n");
+    let (code, log) = ran(&["run", "--remote", &command, "-t", "0", "--confirm", "60"]);
+    assert!(code == Some(1) && log.contains("--confirm-partial"), "{log}");
+    assert_eq!(there(&host, "out").as_deref(), Some("old"));
+    let (code, log) = ran(&["run", "--remote", &command, "-t", "0", "--confirm", "60", "--confirm-partial"]);
+    assert!(code == Some(0) && log.contains("confirmed: what was changed stays"), "{log}");
+    assert_eq!(there(&host, "out").as_deref(), Some("new"));
+    // A graph that can't converge is put back.
+    std::fs::write(host.dir.join("tmp/out"), "old").unwrap();
+    let fails = "  exec:\n  - name: n\n    cmd: \"false\"\n    undo: \"true\"\n    meta: {retry: 0}\nedges:\n- name: e\n  from: {kind: file, name: /tmp/out}\n  to: {kind: exec, name: n}\n";
+    let (code, log) = ran(&["run", "--remote", &write("fails.yaml", fails), "-t", "0", "--confirm", "60"]);
+    assert!(code == Some(1) && log.contains("putting back what was changed"), "{log}");
+    assert_eq!(there(&host, "out").as_deref(), Some("old"));
+    host.until_nothing_is_left().await;
+}
+
 #[test]
 #[ignore = "needs the program ssh"]
 fn two_names_that_ssh_leads_to_one_host_are_refused_before_anything_is_started() {

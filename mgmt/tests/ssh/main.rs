@@ -2,6 +2,7 @@
 
 #[path = "../../src/sys/spaces/again.rs"]
 mod again;
+mod again_when;
 mod command_line;
 mod detached;
 mod errors;

@@ -78,7 +78,7 @@ async fn where_no_place_is_right_the_error_names_all_that_were_tried() {
     let error = place(&host, "ann", &net.options()).await.unwrap_err();
     assert!(matches!(error.problem, LinkProblem::NoPlace(_)), "{error}");
     let text = error.to_string();
-    for part in ["/home/ann", "/tmp: programs can not be run there", "/var/tmp: ", "/dev/shm: "] {
+    for part in ["/home/ann", "/tmp: programs can't be run there", "/var/tmp: ", "/dev/shm: "] {
         assert!(text.contains(part), "{part}: {text}");
     }
     host.until_nothing_is_left().await;

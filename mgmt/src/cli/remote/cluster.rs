@@ -10,7 +10,7 @@ use crate::cli::session::Session;
 use crate::remote::Job;
 use crate::resource::{Keys, World};
 use crate::sys::facts::hostname;
-use crate::world::Relay;
+use crate::world::{Authority, Relay};
 
 /// How long a server may take to answer before this run starts its own, if it may.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -25,15 +25,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// The cluster that the prefix belongs to. If this host has the authority, and no server of it answers, its own is
     /// started. `looks`: nothing is started. Without a cluster, and with certificates or servers that the options name,
-    /// the hosts use what their command line names.
+    /// the hosts use what their command line names. `stays`: the runs continue there when this one has ended.
     ///
     /// # Errors
-    /// The certificates can't be read, or the server does not come up.
+    /// The certificates can't be read, or the server does not come up; or it would end before the runs that need it.
     pub(crate) async fn begin(
         session: &Session,
         ssh: &SshOptions,
         prefix: &Path,
-        looks: bool,
+        (looks, stays): (bool, bool),
     ) -> Result<Cluster, CommandError> {
         let (options, world) = (&session.options, &session.options.world);
         if ssh.no_world || world.is_plain() || world.servers.no_network || world.tls_files()?.is_some() {
@@ -45,6 +45,12 @@ impl Cluster {
             None => false,
         };
         let host = options.hostname.clone().unwrap_or_else(hostname);
+        if stays && !answers && !is_noop && (Authority::open(prefix)?.is_some() || Relay::open(prefix)?.is_some()) {
+            let why = "no server of the cluster answers, and a run that stays needs one that stays, too: run one (`mgmt run` \
+                       on the prefix of this host, or as a service with `setup svc`), or give --no-world, and the hosts \
+                       share nothing";
+            return Err(CommandError::Other(why.to_owned()));
+        }
         // One that runs for another program on this prefix would answer.
         let servers = match answers || is_noop {
             true => None,

@@ -130,12 +130,12 @@ async fn plan(
     let mut ladder = Ladder::new()?;
     let planned = async {
         let prefix = session.prefix(true)?;
-        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), true).await?;
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), (true, false)).await?;
         let hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         let mut job = cluster.give(job(session));
         let travels = gapi.travels();
         if travels {
-            let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
+            let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi, false).await?;
             travelling.close().await;
             job = job.with_graph(parcel);
         }
@@ -216,31 +216,31 @@ async fn run(
     let mut ladder = Ladder::of_run()?;
     #[cfg(feature = "yaml")]
     if !options.hosts.graph_files.is_empty() {
-        return run_files(session, &options.hosts, &options.ssh, screen, ladder).await;
+        return run_files(session, options, screen, ladder).await;
     }
     let (until, timeout) = until(session, options)?;
+    let is_short = options.detach || until == FleetUntil::EachEnds && timeout == Some(Duration::ZERO);
+    let no_watch = session.options.no_watch || is_short;
     let travels = gapi.travels();
     let (sender, graphs) = mpsc::channel(1);
     let (reloads, reloaded) = watch::channel(0);
     let begun = async {
         let prefix = session.prefix(true)?;
-        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), false).await?;
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), (false, options.detach)).await?;
         let mut hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         enough_places(&mut hosts, options.ssh.parallel, until).await?;
         let mut job = cluster.give(job(session));
         if let Some(timeout) = timeout {
             job = job.converged_timeout(timeout);
         }
-        if let Some(within) = options.confirm {
-            job = job.confirm(within).confirm_partial(options.confirm_partial);
-        }
+        job = options.trial.require(job);
         job = match options.detach {
             // Without a timeout, it stays until it is stopped.
             true => job.stays(timeout.is_none()).detach(),
             false => job.stays(until != FleetUntil::EachEnds),
         };
         if travels {
-            let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi).await?;
+            let (parcel, travelling) = Travelling::begin(session, prefix.path(), gapi, !no_watch).await?;
             match options.detach {
                 true => travelling.close().await,
                 false => drop(tokio::spawn(travelling.follow(None, sender, reloaded))),
@@ -254,8 +254,6 @@ async fn run(
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
     show_warnings(&session.warnings.take(), session.options.log, screen);
-    let is_short = options.detach || until == FleetUntil::EachEnds && timeout == Some(Duration::ZERO);
-    let no_watch = session.options.no_watch || is_short;
     let fleet = Fleet::new(hosts).until(until).parallel(options.ssh.parallel).no_watch(no_watch);
     let fleet = fleet.with_files(!travels).run(job);
     let run = NearRun { fleet, graphs, reloads, follows: Follows::Run };

@@ -9,12 +9,12 @@ use crate::cli::logs::Screen;
 use crate::cli::remote::cluster::Cluster;
 use crate::cli::remote::command::job;
 use crate::cli::remote::graphs::{Changed, Travelling};
-use crate::cli::remote::options::{HostOptions, SshOptions};
+use crate::cli::remote::options::{HostOptions, RemoteRunOptions};
 use crate::cli::remote::run::{Follows, NearRun};
 use crate::cli::report::{CommandError, show_warnings};
 use crate::cli::session::Session;
 use crate::cli::signals::Ladder;
-use crate::gapi::{RemoteAddress, YamlOptions, read_graph_file, read_yaml, yaml};
+use crate::gapi::{RemoteAddress, Yaml, YamlOptions, read_graph_file, read_yaml, yaml};
 use crate::graph::Problem;
 use crate::remote::{Fleet, FleetUntil, Parcel};
 use crate::runtime::EngineError;
@@ -27,12 +27,12 @@ const PORT: u16 = 22;
 /// Runs the graphs of these files, each on the host that it names.
 pub(crate) async fn run_files(
     session: &Session,
-    options: &HostOptions,
-    ssh: &SshOptions,
+    options: &RemoteRunOptions,
     screen: &Screen,
     mut ladder: Ladder,
 ) -> Result<ExitCode, CommandError> {
-    let HostOptions { graph_files: files, allow_unknown, .. } = options;
+    let RemoteRunOptions { hosts, ssh, trial, .. } = options;
+    let HostOptions { graph_files: files, allow_unknown, .. } = hosts;
     let allow_unknown = *allow_unknown;
     let timeout = session.options.converged_timeout.0;
     let until = match timeout {
@@ -61,16 +61,19 @@ pub(crate) async fn run_files(
     let (reloads, reloaded) = watch::channel(0);
     let prefix = session.prefix(true)?;
     let cluster = tokio::select! {
-        cluster = Cluster::begin(session, ssh, prefix.path(), false) => cluster?,
+        cluster = Cluster::begin(session, ssh, prefix.path(), (false, false)) => cluster?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
-    let mut base = cluster.give(job(session).stays(until != FleetUntil::EachEnds));
+    let mut base = trial.require(cluster.give(job(session).stays(until != FleetUntil::EachEnds)));
     if let Some(timeout) = timeout {
         base = base.converged_timeout(timeout);
     }
+    let is_short = until == FleetUntil::EachEnds && timeout.is_some_and(|timeout| timeout.is_zero());
+    let follows = !session.options.no_watch && !is_short;
     let mut fleet = Fleet::new(all.into_iter().map(reach).collect::<Vec<_>>()).until(until).parallel(ssh.parallel);
     for (file, endpoint) in endpoints {
-        let begun = begun(session, &file, options.clone(), endpoint.name(), sender.clone(), reloaded.clone());
+        let gapi = yaml(&file).options(options.clone());
+        let begun = begun(session, gapi, (endpoint.name(), follows), sender.clone(), reloaded.clone());
         let parcel = tokio::select! {
             parcel = begun => parcel?,
             signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
@@ -88,14 +91,13 @@ pub(crate) async fn run_files(
 /// The first graph of a file. The next ones are sent.
 async fn begun(
     session: &Session,
-    file: &Path,
-    options: YamlOptions,
-    host: &str,
+    gapi: Yaml,
+    (host, follows): (&str, bool),
     sender: mpsc::Sender<Changed>,
     reloaded: watch::Receiver<u64>,
 ) -> Result<Parcel, CommandError> {
     let prefix = session.prefix(true)?;
-    let (parcel, graphs) = Travelling::begin(session, prefix.path(), yaml(file).options(options)).await?;
+    let (parcel, graphs) = Travelling::begin(session, prefix.path(), gapi, follows).await?;
     tokio::spawn(graphs.follow(Some(host.to_owned()), sender, reloaded));
     Ok(parcel)
 }

@@ -1,15 +1,17 @@
 //! The graphs that travel to other hosts: made here by their source, packed, and followed.
 
+use std::fmt;
 use std::path::Path;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::cli::remote::latest::Latest;
 use crate::cli::report::CommandError;
 use crate::cli::session::Session;
 use crate::gapi::Gapi;
-use crate::graph::{GraphConfig, Kinds};
-use crate::remote::Parcel;
-use crate::runtime::{EngineError, ForOthers};
+use crate::id::Palette;
+use crate::remote::{Parcel, RemoteError};
+use crate::runtime::ForOthers;
 
 /// A graph that has changed here: for the host with this name, or for all.
 pub(crate) type Changed = (Option<String>, Result<Parcel, String>);
@@ -17,28 +19,30 @@ pub(crate) type Changed = (Option<String>, Result<Parcel, String>);
 /// The graphs of a source, ready to travel.
 pub(crate) struct Travelling<G> {
     graphs: ForOthers<G>,
-    kinds: Kinds,
+    latest: Latest,
 }
 
 impl<G: Gapi> Travelling<G> {
-    /// The first graph, and what makes the next ones.
+    /// The first graph, and what makes the next ones. `follows`: also when only a file that it reads here changes.
     pub(crate) async fn begin(
         session: &Session,
         prefix: &Path,
         gapi: G,
+        follows: bool,
     ) -> Result<(Parcel, Travelling<G>), CommandError> {
         let (config, graphs) = session.builder(prefix, gapi)?.for_others().await?;
-        let travelling = Travelling { graphs, kinds: session.kinds.clone() };
-        match packed(&travelling.kinds, config).await {
+        let mut travelling = Travelling { graphs, latest: Latest::new(config, session.kinds.clone(), follows) };
+        match travelling.latest.packed().await {
             Ok(parcel) => Ok((parcel, travelling)),
             Err(error) => {
                 travelling.close().await;
-                Err(error)
+                Err(CommandError::Other(error.to_string()))
             }
         }
     }
 
-    /// Sends each further graph of the source. Ends when there will be none, or nothing receives them any more.
+    /// Sends each further graph of the source, and each change of the files. Ends when there will be none, or nothing
+    /// receives them any more.
     pub(crate) async fn follow(
         mut self,
         host: Option<String>,
@@ -47,38 +51,53 @@ impl<G: Gapi> Travelling<G> {
     ) {
         let mut is_followed = true;
         loop {
-            let is_reload = tokio::select! {
+            // A graph that has changed too decides which files are read.
+            let next = tokio::select! {
+                biased;
                 () = changed.closed() => break,
                 wanted = reloads.changed() => match wanted {
-                    Ok(()) => true,
+                    Ok(()) => self.again(true).await,
                     Err(_) => break,
                 },
                 switched = self.graphs.changed(), if is_followed => match switched {
-                    Some(Ok(())) => false,
+                    Some(Ok(())) => self.again(false).await,
                     Some(Err(error)) => {
-                        let why = format!("no more graphs: {error}");
                         is_followed = false;
-                        if changed.send((host.clone(), Err(why))).await.is_err() {
-                            break;
-                        }
-                        continue;
+                        Some(Err(format!("no more graphs: {error}")))
                     }
                     None => {
                         is_followed = false;
-                        continue;
+                        None
                     }
                 },
+                () = self.latest.changed() => self.with_other_files().await,
             };
-            let parcel = match self.graphs.again(is_reload).await {
-                None => continue,
-                Some(Ok(config)) => packed(&self.kinds, config).await.map_err(|error| error.to_string()),
-                Some(Err(error)) => Err(refused(&error)),
-            };
-            if changed.send((host.clone(), parcel)).await.is_err() {
+            if let Some(next) = next
+                && changed.send((host.clone(), next)).await.is_err()
+            {
                 break;
             }
         }
         self.close().await;
+    }
+
+    /// The graph as the source makes it now. `None`: it is the one before, with the same files.
+    async fn again(&mut self, is_reload: bool) -> Option<Result<Parcel, String>> {
+        match self.graphs.again(is_reload).await {
+            None => self.with_other_files().await,
+            Some(Ok(config)) => {
+                self.latest.replace(config);
+                Some(self.latest.packed().await.map_err(|error| refused(&error)))
+            }
+            Some(Err(error)) => Some(Err(refused(&error.painted(Palette::Plain)))),
+        }
+    }
+
+    /// The graph with the files as they are now. `None`: nothing must be sent.
+    async fn with_other_files(&mut self) -> Option<Result<Parcel, String>> {
+        let kept =
+            |error: RemoteError| format!("the files of the graph are not sent, the old ones stay there: {error}");
+        Some(self.latest.packed_again().await?.map_err(kept))
     }
 
     pub(crate) async fn close(self) {
@@ -86,11 +105,6 @@ impl<G: Gapi> Travelling<G> {
     }
 }
 
-async fn packed(kinds: &Kinds, config: GraphConfig) -> Result<Parcel, CommandError> {
-    Parcel::of(config, kinds, &[]).await.map_err(|error| CommandError::Other(error.to_string()))
-}
-
-fn refused(error: &EngineError) -> String {
-    let painted = error.painted(crate::id::Palette::Plain).to_string();
-    format!("the new graph is refused, the old one continues to run:\n{painted}")
+fn refused(error: &dyn fmt::Display) -> String {
+    format!("the new graph is refused, the old one continues to run:\n{error}")
 }

@@ -10,6 +10,7 @@ mod command;
 #[cfg(feature = "yaml")]
 mod files;
 mod graphs;
+mod latest;
 mod left;
 mod options;
 mod plan;
@@ -19,4 +20,6 @@ mod view;
 mod words;
 
 pub(crate) use command::remote;
-pub use options::{HostOptions, RemoteCommand, RemoteLeftOptions, RemotePlanOptions, RemoteRunOptions, SshOptions};
+pub use options::{
+    HostOptions, RemoteCommand, RemoteLeftOptions, RemotePlanOptions, RemoteRunOptions, SshOptions, TrialOptions,
+};

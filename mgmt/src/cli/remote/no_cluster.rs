@@ -13,7 +13,7 @@ pub(crate) struct Cluster;
 
 impl Cluster {
     #[expect(clippy::unused_async, reason = "the form of the one with etcd")]
-    pub(crate) async fn begin(_: &Session, _: &SshOptions, _: &Path, _: bool) -> Result<Cluster, CommandError> {
+    pub(crate) async fn begin(_: &Session, _: &SshOptions, _: &Path, _: (bool, bool)) -> Result<Cluster, CommandError> {
         Ok(Cluster)
     }
 

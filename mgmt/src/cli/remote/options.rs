@@ -12,7 +12,7 @@ use crate::cli::logs::Screen;
 use crate::cli::options::seconds;
 use crate::cli::remote::prompt::Prompt;
 use crate::cli::report::CommandError;
-use crate::remote::{Host, Ssh};
+use crate::remote::{Host, Job, Ssh};
 use crate::sys::prompt;
 use crate::sys::ssh::{Answers, Endpoint, Executable, SshOptions as LinkOptions};
 
@@ -77,19 +77,28 @@ pub struct RemoteRunOptions {
     /// hosts, until ^C
     #[arg(long)]
     pub watch: bool,
-    /// Put back what was changed, unless the host can be reached by a new connection within this time after it has
-    /// converged: also if it was cut off, rebooted, or the process there was killed
-    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["no_caching", "detach"])]
-    pub confirm: Option<Duration>,
-    /// With --confirm, also make changes that can't be put back
-    #[arg(long, requires = "confirm")]
-    pub confirm_partial: bool,
+    /// Whether the changes must be confirmed.
+    #[command(flatten)]
+    pub trial: TrialOptions,
     /// Leave the run there when it has started: see `remote attach`, `remote stop` and `remote list`
-    #[arg(long, conflicts_with = "watch")]
+    #[arg(long, conflicts_with_all = ["watch", "confirm"])]
     pub detach: bool,
     /// Print each event as a line of JSON, with the name of its host
     #[arg(long)]
     pub json: bool,
+}
+
+/// Whether what was changed must be confirmed by a new connection.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(about = None, long_about = None)]
+pub struct TrialOptions {
+    /// Put back what was changed, unless the host can be reached by a new connection within this time after it has
+    /// converged: also if it was cut off, rebooted, or the process there was killed
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "no_caching")]
+    pub confirm: Option<Duration>,
+    /// With --confirm, also make changes that can't be put back
+    #[arg(long, requires = "confirm")]
+    pub confirm_partial: bool,
 }
 
 /// The hosts of a command.
@@ -119,10 +128,24 @@ pub struct HostOptions {
 impl RemoteRunOptions {
     /// The run of graphs that name their hosts.
     #[cfg(feature = "yaml")]
-    pub(crate) fn of_files(files: Vec<PathBuf>, allow_unknown: bool, ssh: SshOptions) -> RemoteRunOptions {
+    pub(crate) fn of_files(
+        files: Vec<PathBuf>,
+        allow_unknown: bool,
+        ssh: SshOptions,
+        trial: TrialOptions,
+    ) -> RemoteRunOptions {
         let hosts = HostOptions { graph_files: files, allow_unknown, ..HostOptions::default() };
-        let (watch, confirm, confirm_partial, detach) = (false, None, false, false);
-        RemoteRunOptions { hosts, ssh, watch, confirm, confirm_partial, detach, json: false }
+        RemoteRunOptions { hosts, ssh, watch: false, trial, detach: false, json: false }
+    }
+}
+
+impl TrialOptions {
+    /// The job with what they require.
+    pub(crate) fn require(self, job: Job) -> Job {
+        match self.confirm {
+            Some(within) => job.confirm(within).confirm_partial(self.confirm_partial),
+            None => job,
+        }
     }
 }
 

@@ -248,3 +248,36 @@ fn ending(outcome: &Result<Ended, RemoteError>) -> Ending {
         Err(_) => Ending::Failed,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::remote::error::Note;
+    use crate::remote::run::HowEnded;
+
+    #[test]
+    fn a_host_is_tried_again_by_itself_only_if_what_went_wrong_can_pass() {
+        let (why, printed) = (|| "why".to_owned(), Vec::new);
+        let lost = [
+            RemoteError::Start(why()),
+            RemoteError::Unreachable(why()),
+            RemoteError::Lost { why: why(), printed: printed() },
+        ];
+        let failed = [
+            RemoteError::Refused(why()),
+            RemoteError::NoFarEnd { why: why(), printed: printed() },
+            RemoteError::Version { here: 1, there: 2 },
+            RemoteError::Graph(vec![Note::new("why")]),
+            RemoteError::Failed(why()),
+            // It would cut itself off again.
+            RemoteError::Unconfirmed { lost: why(), why: why() },
+            RemoteError::Ended,
+        ];
+        for (errors, expected) in [(&lost[..], Ending::Lost), (&failed[..], Ending::Failed)] {
+            for error in errors {
+                assert_eq!(ending(&Err(error.clone())), expected, "{error:?}");
+            }
+        }
+        assert_eq!(ending(&Ok(Ended { code: 2, how: HowEnded::Converged })), Ending::Code(2));
+    }
+}

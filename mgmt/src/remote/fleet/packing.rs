@@ -101,7 +101,7 @@ fn watcher(paths: &[String], name: &str) -> Option<Watcher> {
 
 async fn changed(watcher: &mut Option<Watcher>) {
     match watcher {
-        Some(watcher) => watcher.changed().await,
+        Some(watcher) => watcher.rested().await,
         None => pending().await,
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Wanted {
     pub(super) parcel: Option<Parcel>,
     pub(super) shape: Shape,
     trail: Trail,
+    /// Whether this host shares a world, or lacks that of the host before.
+    shares: bool,
 }
 
 impl Wanted {
@@ -53,7 +55,8 @@ impl Wanted {
                 (Some(parcel), Shape { graph: digest, files })
             }
         };
-        Ok(Wanted { settings: remote.without_graph(), parcel, shape, trail })
+        let shares = trail.loses_world() || cx.world().is_some();
+        Ok(Wanted { settings: remote.without_graph(), parcel, shape, trail, shares })
     }
 
     /// The host.
@@ -88,7 +91,7 @@ impl Wanted {
         if let Some(prefix) = prefix {
             job = job.prefix(prefix);
         }
-        job.settings.trail = self.trail.next();
+        job.settings.trail = self.trail.next().after_world(self.shares);
         // The files that the program's own graph reads here. Another program may be for another kind of machine.
         if self.parcel.is_none() && program.is_none() {
             let files = Host::local(host).pack(&job, &[]).await.map_err(|error| failed(host, &error))?;

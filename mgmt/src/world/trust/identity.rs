@@ -214,6 +214,15 @@ impl Identity {
         &self.kept.url
     }
 
+    /// The same, which renews its certificates at this join service from now on.
+    pub(super) fn served_at(mut self, url: &str) -> Result<Identity, TrustError> {
+        if self.kept.url != url {
+            url.clone_into(&mut self.kept.url);
+            keep_json(&self.dir.join(FILE), &self.kept)?;
+        }
+        Ok(self)
+    }
+
     pub(in crate::world) fn names(&self) -> &[String] {
         &self.kept.names
     }

@@ -50,6 +50,9 @@ pub(crate) struct Offer {
     pub(crate) servers: Vec<String>,
     /// The users of etcd with the name of the host; `None`: they are not known now.
     pub(crate) users: Option<Vec<String>>,
+    /// Where a host that reaches it renews its certificates by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) service: Option<String>,
 }
 
 impl Relay {
@@ -115,7 +118,15 @@ impl Relay {
             let users = timeout(USERS_MAX, etcd.users()).await.ok()?.ok()?;
             Some(users.into_iter().filter(|user| user.starts_with(&of_host(host))).collect())
         };
-        Offer { authority: self.authority.to_string(), servers: self.servers(), users: users.await }
+        let (authority, servers, users) = (self.authority.to_string(), self.servers(), users.await);
+        Offer { authority, servers, users, service: self.service() }
+    }
+
+    /// The join service of the cluster, if this host knows it.
+    fn service(&self) -> Option<String> {
+        let of_authority = || Authority::open(&*self.prefix).ok()??.service().ok()?;
+        let of_identity = || Some(Identity::open(&self.prefix).ok()??.url().to_owned()).filter(|url| !url.is_empty());
+        of_authority().or_else(of_identity)
     }
 
     /// Certificates for the host with this name, which asks for them with a request that it has signed with its key. It
@@ -227,6 +238,28 @@ impl Guest {
         let url = Identity::open(prefix)?.map(|identity| identity.url().to_owned()).unwrap_or_default();
         let identity = Identity::take(dir, key, host, &url, &certificates, &[])?;
         Ok(Guest { identity })
+    }
+
+    /// The same, which renews its certificates at this join service if it does so by itself. `None`: at the one that it
+    /// knows, if any.
+    ///
+    /// # Errors
+    /// It can't be kept.
+    pub(crate) fn served_at(self, service: Option<&str>) -> Result<Guest, TrustError> {
+        Ok(match service {
+            Some(url) => Guest { identity: self.identity.served_at(url)? },
+            None => self,
+        })
+    }
+
+    /// Where it renews its certificates by itself, if it knows that.
+    pub(crate) fn service(&self) -> Option<&str> {
+        Some(self.identity.url()).filter(|url| !url.is_empty())
+    }
+
+    /// How long its certificates hold when they are new.
+    pub(crate) fn life(&self) -> Duration {
+        self.identity.life()
     }
 
     /// The user of etcd that this host is.

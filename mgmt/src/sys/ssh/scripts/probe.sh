@@ -31,7 +31,7 @@ examine() {
     set -f
     set -- $(LC_ALL=C ls -ldn -- "${way:-/}" 2>/dev/null)
     set +f
-    case $1 in d*) ;; *) printf '%s can not be examined' "${way:-/}"; return 0 ;; esac
+    case $1 in d*) ;; *) printf "%s can't be examined" "${way:-/}"; return 0 ;; esac
     if [ -n "$first" ] && [ "$3" != "$US" ]; then
       printf '%s belongs to user %s, so what it has could be planted' "$way" "$3"
       return 0
@@ -61,7 +61,7 @@ look() {
   case $dir in /*) ;; *) return 0 ;; esac
   case $dir in *[[:cntrl:]]*) return 0 ;; esac
   if ! why=$(LC_ALL=C mkdir -p -- "$dir" 2>&1); then say refused "$dir: ${why##*: }"; return 0; fi
-  if ! cd -P -- "$dir" 2>/dev/null; then say refused "$dir can not be entered"; return 0; fi
+  if ! cd -P -- "$dir" 2>/dev/null; then say refused "$dir can't be entered"; return 0; fi
   dir=$(pwd -P)
   [ "$dir" != / ] || return 0
   chmod 700 . 2>/dev/null
@@ -70,12 +70,12 @@ look() {
   if [ -f "$mgmt_sha/$mgmt_name" ] && [ -x "$mgmt_sha/$mgmt_name" ] && [ -n "$CACHING" ]; then say have "$number $dir"; return 1; fi
   if ! why=$( { printf '#!/bin/sh\nexit 0\n' >".try-$mgmt_n" && chmod 700 ".try-$mgmt_n"; } 2>&1 ); then
     rm -f ".try-$mgmt_n"
-    say refused "$dir can not be written: ${why##*: }"
+    say refused "$dir can't be written: ${why##*: }"
     return 0
   fi
   if ! why=$("./.try-$mgmt_n" 2>&1); then
     rm -f ".try-$mgmt_n"
-    say refused "$dir: programs can not be run there: ${why##*: }"
+    say refused "$dir: programs can't be run there: ${why##*: }"
     return 0
   fi
   rm -f ".try-$mgmt_n"

@@ -12,5 +12,5 @@ for place in "$@"; do
     break
   fi 2>/dev/null
   rm -rf -- "$dir"
-  say refused "$place: programs can not be run there"
+  say refused "$place: programs can't be run there"
 done
