@@ -156,9 +156,12 @@ async fn the_ladder_of_a_stop_cancels_what_does_not_end() {
 #[tokio::test]
 async fn a_run_with_a_timeout_ends_by_itself_and_a_wrong_one_does_not_begin() {
     let stage = Stage::new();
-    let file = stage.0.text("file");
-    let job = stage.job(|g| _ = g.add(File::new(&file).content("x"))).await;
+    // It converges only when it has been left there.
+    let gate = stage.0.text("gate");
+    let line = format!("while ! [ -e {gate} ]; do sleep 0.05; done");
+    let job = stage.job(|g| _ = g.add(Exec::new("waits").cmd(line).shell("/bin/sh"))).await;
     let left = stage.leave(job.clone().converged_timeout(Duration::from_millis(10))).await;
+    std::fs::write(&gate, "").unwrap();
     wait("its end", || !is_alive(left.pid)).await;
     let found = stage.found().await.unwrap();
     assert_eq!(found.ended.map(|end| (end.code, end.how)), Some((0, HowEnded::Converged)));
