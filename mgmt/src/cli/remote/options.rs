@@ -224,7 +224,7 @@ impl RemoteCommand {
 }
 
 impl SshOptions {
-    /// An option that a run on this host can't follow. Those that Go mgmt accepts there, too, and those that variables set
+    /// An option that a run on this host can't follow. Those that Go mgmt accepts there, and those that variables set,
     /// are left out.
     #[cfg(feature = "yaml")]
     pub(crate) fn given(&self) -> Option<&'static str> {
