@@ -152,8 +152,11 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
         };
     }
     #[cfg(feature = "ssh")]
-    if stock.trial.confirm.is_some() && !matches!(&stock.command, Some(StockCommand::Common(Command::Remote { .. }))) {
-        return Err(wrong("--confirm is for runs on other hosts: `remote run`, and `run` with --remote"));
+    if !matches!(&stock.command, Some(StockCommand::Common(Command::Remote { .. })))
+        && let Some(option) = stock.ssh.given().or(stock.trial.confirm.map(|_| "--confirm"))
+    {
+        let why = format!("{option} is for runs on other hosts: `remote run`, and `run` with --remote");
+        return Err(wrong(&why));
     }
     let has_source = source.yaml.is_some() || source.program.is_some() || source.puppet.is_some();
     if stock.run.deploy && has_source {

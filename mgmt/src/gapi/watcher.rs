@@ -8,7 +8,7 @@ use crate::sys::fs::hub::{Hub, Options, Watched};
 
 /// A program may save a file in several steps.
 const SETTLE: Duration = Duration::from_millis(20);
-/// How long files that are sent elsewhere must rest, so that many fast saves are one sending; and how long they may take.
+/// How long files that are sent elsewhere must rest, so that many fast saves are one sending; and the longest wait.
 #[cfg(feature = "ssh")]
 const REST: Duration = Duration::from_millis(200);
 #[cfg(feature = "ssh")]

@@ -45,8 +45,8 @@ impl<G> FarGraphs<G> {
         FarGraphs { source: Source::Sent(sent), accepted, trail }
     }
 
-    /// Those that the executable makes by itself, with the files that have travelled for them. `no_watch`: its source is
-    /// not followed, other than the files.
+    /// Those that the executable makes by itself, with the files that have travelled for them. `no_watch`: its source
+    /// is not followed, other than the files.
     pub(super) fn own(
         (own, no_watch): (G, bool),
         placed: Option<Placed>,

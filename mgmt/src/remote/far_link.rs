@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout, timeout_at};
 
 use crate::remote::far_world::FarStreams;
 use crate::remote::lines::{Cutter, Found, LINE_BYTES_MAX};
@@ -139,7 +139,8 @@ impl Outbox {
     pub(super) fn new(output: mpsc::Sender<Vec<u8>>) -> Outbox {
         let beat = output.downgrade();
         tokio::spawn(async move {
-            let mut alive = interval(ALIVE_EVERY);
+            // Nothing may come before the greeting.
+            let mut alive = interval_at(Instant::now() + ALIVE_EVERY, ALIVE_EVERY);
             alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 alive.tick().await;

@@ -231,7 +231,8 @@ impl Job {
     /// The hosts exchange resources through this program: they need not reach the servers of the cluster, nor one
     /// another. Each has the rights of the host with its name ([`Job::hostname`], or else [`Host::name`]), with a key
     /// and a certificate of its own below its prefix, and joins the cluster with its first run. A plan, and a run in
-    /// noop, let no host join: without a certificate from an earlier run, they see nothing of other hosts. Default: the
+    /// noop, let no host join: without a certificate from an earlier run, they see nothing of other hosts. A run that
+    /// [stays](Job::detach) joins in the same way, but must reach the servers by itself, or it is refused. Default: the
     /// world that the command line there names.
     ///
     /// [`Host::name`]: crate::remote::Host::name

@@ -15,5 +15,6 @@ mod raw;
 #[cfg(feature = "etcd")]
 mod relay;
 mod runs;
+mod strange;
 mod trials;
 mod vertex;

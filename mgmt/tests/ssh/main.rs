@@ -3,6 +3,8 @@
 #[path = "../../src/sys/spaces/again.rs"]
 mod again;
 mod again_when;
+#[cfg(feature = "etcd")]
+mod alone;
 mod command_line;
 mod detached;
 mod errors;

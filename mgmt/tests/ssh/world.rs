@@ -14,7 +14,7 @@ const LONG: Duration = Duration::from_secs(120);
 /// The prefix here and on each host, where it is in a file system of that host alone.
 const PREFIX: &str = "/run/m";
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -27,12 +27,12 @@ fn mgmt(net: &Net, words: &[&str]) -> Command {
     command
 }
 
-fn output(net: &Net, words: &[&str]) -> Output {
+pub(crate) fn output(net: &Net, words: &[&str]) -> Output {
     mgmt(net, words).output().unwrap()
 }
 
 /// The graph of a host: it exports a file with this content, and collects all into a directory.
-fn graph(net: &Net, host: &str, content: &str) -> String {
+pub(crate) fn graph(net: &Net, host: &str, content: &str) -> String {
     let path = net.dir().join(format!("{host}.yaml"));
     let text = format!(
         "graph: g\nremote: ssh://root@{host}\nresources:\n  file:\n  - name: /tmp/all/\n  - name: \"@@/{host}\"\n    \
@@ -45,7 +45,7 @@ fn graph(net: &Net, host: &str, content: &str) -> String {
 }
 
 /// What a host has collected.
-fn there(host: &Host) -> Vec<(String, String)> {
+pub(crate) fn there(host: &Host) -> Vec<(String, String)> {
     let files = std::fs::read_dir(host.dir.join("tmp/all")).into_iter().flatten().flatten();
     let mut all: Vec<(String, String)> = files
         .map(|file| (file.file_name().into_string().unwrap(), std::fs::read_to_string(file.path()).unwrap_or_default()))
@@ -54,18 +54,18 @@ fn there(host: &Host) -> Vec<(String, String)> {
     all
 }
 
-fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn pairs(all: &[(&str, &str)]) -> Vec<(String, String)> {
     all.iter().map(|(name, content)| ((*name).to_owned(), (*content).to_owned())).collect()
 }
 
 /// A run that stays, and what it logs. It is ended by SIGINT at the end of the test.
-struct Staying {
+pub(crate) struct Staying {
     child: Child,
     log: PathBuf,
 }
 
 impl Staying {
-    fn start(net: &Net, words: &[&str]) -> Staying {
+    pub(crate) fn start(net: &Net, words: &[&str]) -> Staying {
         Staying::of(net, "log", mgmt(net, words))
     }
 
@@ -79,7 +79,7 @@ impl Staying {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    fn wait(&mut self, what: &str, is_so: impl Fn() -> bool) {
+    pub(crate) fn wait(&mut self, what: &str, is_so: impl Fn() -> bool) {
         let began = Instant::now();
         while !is_so() {
             assert!(self.child.try_wait().unwrap().is_none(), "ended before: {what}: {}", self.logged());
@@ -89,7 +89,7 @@ impl Staying {
     }
 
     /// Stops it as ^C does, and waits for its end.
-    fn stop(&mut self) -> String {
+    pub(crate) fn stop(&mut self) -> String {
         run(Command::new("kill").args(["-INT", &self.child.id().to_string()]));
         let began = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
@@ -110,7 +110,7 @@ impl Drop for Staying {
 }
 
 /// A cluster whose authority is here.
-fn begin(net: &Net) {
+pub(crate) fn begin(net: &Net) {
     let made = output(net, &["cluster", "init"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
 }

@@ -15,6 +15,7 @@ use crate::cli::remote::left::{attach, list};
 use crate::cli::remote::options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
 use crate::cli::remote::plan::{self, HostPlan};
 use crate::cli::remote::run::{Follows, NearRun};
+use crate::cli::remote::view::EMPTY;
 use crate::cli::remote::words::remote_words;
 use crate::cli::report::{CommandError, problem, show_warnings};
 use crate::cli::session::{Session, print};
@@ -145,6 +146,9 @@ async fn plan(
         planned = planned => planned?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
+    if plans.is_empty() {
+        screen.tell(EMPTY);
+    }
     warnings.splice(..0, session.warnings.take());
     show_warnings(&warnings, session.options.log, screen);
     let text = if options.json {

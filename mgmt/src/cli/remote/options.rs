@@ -224,6 +224,21 @@ impl RemoteCommand {
 }
 
 impl SshOptions {
+    /// An option that a run on this host can't follow. Those that Go mgmt accepts there, and those that variables set,
+    /// are left out.
+    #[cfg(feature = "yaml")]
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--become", self.r#become.is_some()),
+            ("--each", self.each),
+            ("--ssh-config", self.ssh_config.is_some()),
+            ("--connect-timeout", self.connect_timeout.is_some()),
+            ("--remote-binary", self.remote_binary.is_some()),
+            ("--no-world", self.no_world),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
     /// How ssh is used.
     pub(crate) fn link_options(&self, screen: &Screen) -> Result<LinkOptions, CommandError> {
         let has_terminal = prompt::has_terminal();

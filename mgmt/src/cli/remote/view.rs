@@ -21,6 +21,11 @@ const COLUMN_MAX: usize = 24;
 /// An operation that takes longer than this has a line below also when its host has converged.
 const LONG: Duration = Duration::from_millis(500);
 
+/// The most hosts without a turn that are named.
+const WAITING_MAX: usize = 20;
+/// What is shown instead of hosts.
+pub(super) const EMPTY: &str = "the list of hosts is empty";
+
 /// One host as it is shown.
 struct HostView {
     view: View,
@@ -74,6 +79,9 @@ impl RemoteView {
                 self.column = names.iter().map(width).max().unwrap_or_default().min(COLUMN_MAX);
                 for name in names {
                     self.add(name);
+                }
+                if names.is_empty() {
+                    self.screen.tell(EMPTY);
                 }
                 None
             }
@@ -221,16 +229,23 @@ impl RemoteView {
             let span = tracing::info_span!(target: "mgmt", "host", host = name.as_str());
             let _entered = span.enter();
             let (text, is_good) = conclusion(of_host, ended.verdict, &changes);
-            // That of a single host is shown already.
+            // What a single host reports last is shown already.
             let is_shown = !self.is_json && self.hosts.get(name).is_some_and(|host| host.has_converged);
+            if self.hosts.len() == 1 && of_host.outcome.is_err() {
+                continue;
+            }
             if is_good && is_shown && self.hosts.len() == 1 && text.starts_with("converged") {
                 continue;
             }
             if is_good { screen.tell(&text) } else { screen.complain(&text) }
         }
         if !ended.waiting.is_empty() {
-            let names: Vec<_> = ended.waiting.iter().map(|name| in_one_line(name)).collect();
-            self.screen.complain(&format!("had no turn: {}", names.join(", ")));
+            let names: Vec<_> = ended.waiting.iter().take(WAITING_MAX).map(|name| in_one_line(name)).collect();
+            let more = match ended.waiting.len() - names.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            self.screen.complain(&format!("had no turn: {}{more}", names.join(", ")));
         }
     }
 }

@@ -62,6 +62,7 @@ impl Packing {
         let Some(mut parcel) = packed.parcel.clone().filter(Parcel::has_no_graph) else { return };
         let job = Job { parcel: None, ..packed };
         let mut following: Option<(Vec<String>, Option<Watcher>)> = None;
+        let mut problem = None;
         loop {
             let paths: Vec<String> = parcel.files().map(str::to_owned).collect();
             match &mut following {
@@ -75,13 +76,22 @@ impl Packing {
             }
             let next = self.packed(job.clone(), &name).await.map(|job| job.parcel);
             let sent = match next {
-                Ok(Some(next)) if next.is_same(&parcel) => continue,
+                Ok(Some(next)) if next.is_same(&parcel) => {
+                    problem = None;
+                    continue;
+                }
                 Ok(Some(next)) => {
+                    problem = None;
                     parcel = next.clone();
                     changes.send(Ok(next)).await
                 }
                 Ok(None) => return,
+                Err(error) if problem.as_ref() == Some(&error) => {
+                    sleep(PAUSE).await;
+                    continue;
+                }
                 Err(error) => {
+                    problem = Some(error.clone());
                     let sent = changes.send(Err(error)).await;
                     sleep(PAUSE).await;
                     sent

@@ -17,7 +17,13 @@ impl Address {
     pub(in crate::remote) fn parse(text: &str) -> Result<Address, EndpointError> {
         match text.strip_prefix(LOCAL) {
             // The name must be one of a host.
-            Some(name) => name.parse::<Endpoint>()?.named(name).map(|host| Address::Local(host.name().to_owned())),
+            Some(name) => match name.parse::<Endpoint>().and_then(|host| host.named(name)) {
+                Ok(host) => Ok(Address::Local(host.name().to_owned())),
+                Err(EndpointError::Text { text, problem }) => {
+                    Err(EndpointError::Text { text: format!("{LOCAL}{text}"), problem })
+                }
+                Err(error) => Err(error),
+            },
             None => text.parse().map(Address::Ssh),
         }
     }

@@ -207,6 +207,8 @@ fn parsed(path: &Path, bytes: &[u8]) -> Result<Vec<Address>, HostsError> {
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| wrong(format!("it is not UTF-8 at byte {}", error.valid_up_to())))?;
+    // Some editors write the order of bytes first.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut addresses = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let address = without_remark(line).trim();
@@ -264,6 +266,8 @@ mod tests {
         let text = &text[..text.len() - "a#b.example\n".len()];
         assert_eq!(read(text).unwrap(), ["web1", "root@web2", "db=ssh://10.0.0.7:2222", "local x"]);
         assert!(read(b"").unwrap().is_empty());
+        assert_eq!(read(b"\xef\xbb\xbfweb1\r\n\r\nweb2 # x\r\n").unwrap(), ["web1", "web2"]);
+        assert_eq!(read("local:höst\n".as_bytes()).unwrap(), ["local höst"]);
     }
 
     #[test]

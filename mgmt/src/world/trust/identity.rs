@@ -215,6 +215,7 @@ impl Identity {
     }
 
     /// The same, which renews its certificates at this join service from now on.
+    #[cfg(feature = "ssh")]
     pub(super) fn served_at(mut self, url: &str) -> Result<Identity, TrustError> {
         if self.kept.url != url {
             url.clone_into(&mut self.kept.url);
