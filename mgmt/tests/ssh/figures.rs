@@ -1,7 +1,8 @@
 //! What a plan of many files costs on one host and on ten, and what it costs to send a large file to many.
 //!
-//! The figures of the docs: `MGMT_TEST_OTHERS=1 MGMT_TEST_HOSTS=50 cargo test --release --features ssh --test ssh --
-//! --ignored --nocapture figures`, which needs Ansible and pyinfra, and 8 GiB of memory.
+//! The figures of the docs: `MGMT_TEST_HOSTS=50 MGMT_TEST_MEBIBYTES=32 cargo test --release --features ssh --test ssh --
+//! --ignored --nocapture figures`, with 8 GiB of memory. With `MGMT_TEST_OTHERS=1`, ten hosts are planned, and the same is
+//! done with Ansible and pyinfra, which must be there.
 
 use std::env;
 use std::fmt::Write as _;
