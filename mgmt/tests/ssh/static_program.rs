@@ -65,7 +65,7 @@ fn what_an_error_asks_for_runs_there() {
         command.arg(net.dir().join("config")).output().unwrap()
     };
     let refused = mgmt(&["plan"]);
-    let error = text(&refused.stderr);
+    let error = format!("{}{}", text(&refused.stdout), text(&refused.stderr));
     assert_eq!(refused.status.code(), Some(1), "{error}");
     let remedy = format!("`rustup target add {TARGET}`, `cargo build --release --target {TARGET}`");
     assert!(error.contains("glibc 2.17") && error.contains(&remedy) && error.contains("--remote-binary"), "{error}");

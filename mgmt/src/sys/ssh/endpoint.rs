@@ -155,9 +155,11 @@ impl FromStr for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name == self.host {
-            true => f.write_str(&self.address()),
-            false => write!(f, "{}={}", self.name, self.address()),
+        let address = self.address();
+        // The first `=` ends a name.
+        match self.name == self.host && !address.contains('=') {
+            true => f.write_str(&address),
+            false => write!(f, "{}={address}", self.name),
         }
     }
 }
@@ -435,6 +437,13 @@ mod tests {
         assert_eq!(endpoint.or("mgmt", 22).unwrap().address(), "ssh://u@web1:1");
         let endpoint: Endpoint = "u@::1".parse().unwrap();
         assert_eq!(endpoint.or("mgmt", 22).unwrap().address(), "ssh://u@[::1]:22");
+    }
+
+    #[test]
+    fn a_user_with_the_sign_that_ends_a_name_is_shown_after_the_name() {
+        let endpoint: Endpoint = "h==@h".parse().unwrap();
+        assert_eq!((endpoint.name(), endpoint.user(), endpoint.host()), ("h", Some("="), "h"));
+        assert_eq!(endpoint.to_string().parse::<Endpoint>().unwrap(), endpoint);
     }
 
     proptest! {
