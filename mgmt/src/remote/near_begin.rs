@@ -21,8 +21,8 @@ pub(super) fn sent(number: u64, parcel: &Parcel) -> (Sent, Vec<Outgoing>) {
     (sent, documents.filter_map(content).collect())
 }
 
-/// Adds the documents to what is sent with the start, if there is room for all of them, so that they cost no round trip.
-/// Returns those that are still to be sent.
+/// Adds the documents to what is sent with the start, if there is room for all of them, so that they cost no round
+/// trip. Returns those that are still to be sent.
 pub(super) fn add_early(early: &mut Vec<u8>, documents: Vec<Outgoing>) -> Vec<Outgoing> {
     match lines(&documents, EARLY_BYTES_MAX.saturating_sub(early.len())) {
         Some(added) => early.extend(added),

@@ -344,9 +344,11 @@ async fn killed_before_a_call() {
 async fn killed_before_any_call_the_file_is_whole_and_the_next_run_tidies_up() {
     let mut killed = 0;
     for n in 1..20 {
-        let bench = Bench::new("a\n");
+        // What the process needs for a moment remains when it is killed.
+        let (bench, scratch) = (Bench::new("a\n"), tempfile::tempdir().unwrap());
         let status = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "resources::line::tests::killed_before_a_call", "--nocapture", "--test-threads=1"])
+            .env("TMPDIR", scratch.path())
             .env(KILLED, format!("{n} {}", bench.file.display()))
             .output()
             .unwrap()

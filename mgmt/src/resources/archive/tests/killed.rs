@@ -122,10 +122,12 @@ async fn killed_before_a_call() {
 async fn killing(kind: &str, all: &[&str]) -> usize {
     let mut killed = 0;
     for n in 1..60 {
-        let dir = tempfile::tempdir().unwrap();
+        // What the process needs for a moment remains when it is killed.
+        let (dir, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let status = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "resources::archive::tests::killed::killed_before_a_call", "--nocapture"])
             .env(KILLED, format!("{kind} {n} {}", dir.path().display()))
+            .env("TMPDIR", scratch.path())
             .output()
             .unwrap()
             .status;

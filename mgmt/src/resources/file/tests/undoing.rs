@@ -140,6 +140,9 @@ fn dies(case: usize, act: &str, n: usize, dir: &Path) -> bool {
     let mut process = std::process::Command::new(std::env::current_exe().unwrap());
     let test = "resources::file::tests::undoing::a_process_killed_at_any_call_is_undone_by_the_next";
     process.args(["--exact", test]).env(DEATH, format!("{case} {act} {n} {}", dir.display()));
+    // What it needs for a moment remains when it dies.
+    let scratch = tempfile::tempdir().unwrap();
+    process.env("TMPDIR", scratch.path());
     let ended = process.output().unwrap();
     let died = ended.status.signal() == Some(9);
     assert!(died || ended.status.success(), "{ended:?}");
