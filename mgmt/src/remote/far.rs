@@ -376,7 +376,7 @@ async fn pack<G: Gapi>(
     tell_warnings(warnings, out).await;
     let Packed { name, resources, carried, contents, .. } = packed?;
     for (sha256, bytes) in &contents {
-        for part in Part::all(ContentRef { sha256: *sha256, bytes: bytes.len() as u64 }, bytes) {
+        for part in Part::all_plain(ContentRef { sha256: *sha256, bytes: bytes.len() as u64 }, bytes) {
             out.send(&ToNear::Packed(part)).await.map_err(gone)?;
         }
     }

@@ -27,7 +27,8 @@ pub(super) async fn reached(
     looks: bool,
     out: &Outbox,
 ) -> Result<ManagedEtcd, Failed> {
-    let guest = guest.served_at(offer.service.as_deref()).map_err(|error| Failed::Other(in_words(error)))?;
+    let guest =
+        guest.served_at(offer.service.as_deref().filter(|_| !looks)).map_err(|error| Failed::Other(in_words(error)))?;
     let servers = offer.servers.join(", ");
     let managed = Managed::new(prefix.join(ETCD_DIR), host).trust(prefix).seeds(offer.servers).noop(looks);
     let managed = managed.start().await.map_err(|error| Failed::Other(error.to_string()))?;

@@ -242,14 +242,18 @@ impl fmt::Debug for Part {
 impl Part {
     /// All parts of a content. They are deflated if that saves a tenth of the first one.
     pub(super) fn all(of: ContentRef, bytes: &[u8]) -> impl Iterator<Item = Part> + '_ {
-        let count = bytes.len().div_ceil(PART_BYTES).max(1);
         let mut saves = bytes.len() >= DEFLATED_BYTES_MIN;
-        (0..count).map(move |n| {
-            let plain = &bytes[n * PART_BYTES..bytes.len().min((n + 1) * PART_BYTES)];
+        pieces(bytes).enumerate().map(move |(n, plain)| {
             let deflated = saves.then(|| deflated(plain)).filter(|short| n > 0 || short.len() < plain.len() / 10 * 9);
             saves = deflated.is_some();
             Part { of, is_deflated: saves, data: STANDARD.encode(deflated.as_deref().unwrap_or(plain)) }
         })
+    }
+
+    /// The same for a way within this machine, where nothing is saved.
+    pub(super) fn all_plain(of: ContentRef, bytes: &[u8]) -> impl Iterator<Item = Part> + '_ {
+        let data = pieces(bytes).map(|plain| STANDARD.encode(plain));
+        data.map(move |data| Part { of, is_deflated: false, data })
     }
 
     /// The bytes of the part.
@@ -269,6 +273,12 @@ impl Part {
         }
         Ok(inflated)
     }
+}
+
+/// What fits into a part each; nothing is one piece.
+fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let nothing = bytes.is_empty().then_some(bytes);
+    nothing.into_iter().chain(bytes.chunks(PART_BYTES))
 }
 
 fn deflated(bytes: &[u8]) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::desk::{Desk, is_there, signal, text, wait};
+use crate::desk::{Desk, StopAtEnd, is_there, signal, text, wait};
 use crate::kit::LONG;
 
 #[test]
@@ -178,16 +178,6 @@ fn old_files_name_their_hosts_and_show_no_password() {
     assert!(error(&["run", "--remote", "a.yaml", "--yaml", "a.yaml"]).contains("cannot be used with"));
 }
 
-/// Stops the run that was left with this prefix, also if the test fails.
-struct StopAtEnd<'a>(&'a Desk, &'a str);
-
-impl Drop for StopAtEnd<'_> {
-    fn drop(&mut self) {
-        let StopAtEnd(desk, prefix) = self;
-        let _ = desk.program(&["remote", "stop", "local:a", "--prefix", prefix]).output();
-    }
-}
-
 #[test]
 fn what_was_changed_stays_if_it_is_confirmed_and_is_put_back_at_a_stop() {
     let desk = Desk::new();
@@ -223,7 +213,7 @@ fn a_run_that_stays_is_left_listed_shown_and_stopped() {
     desk.write("g.yaml", &desk.graph("hello\\n"));
     let prefix = desk.path("prefix").to_str().unwrap().to_owned();
     let output = |words: &[&str]| desk.program(words).args(["--prefix", &prefix]).output().unwrap();
-    let _stop = StopAtEnd(&desk, &prefix);
+    let _stop = StopAtEnd("a", desk.path("prefix"));
     let done = |words: &[&str]| {
         let output = output(words);
         let log = text(&output.stderr);

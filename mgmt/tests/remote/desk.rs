@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::kit::LONG;
+use crate::session::without_terminal;
 
 /// A directory for the files of a test.
 pub(crate) struct Desk(TempDir);
@@ -86,19 +87,20 @@ pub(crate) fn is_there(path: &Path) -> bool {
     path.exists()
 }
 
-/// The same program in a session of its own: without a terminal, where SIGHUP would end it. What it prints is not read.
-pub(crate) fn without_terminal(program: &Command) -> Command {
-    let mut command = Command::new("setsid");
-    command.arg(program.get_program()).args(program.get_args());
-    if let Some(dir) = program.get_current_dir() {
-        command.current_dir(dir);
-    }
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+/// The same program, which SIGHUP does not end. What it prints is not read.
+pub(crate) fn silent_session(program: &Command) -> Command {
+    let mut command = without_terminal(program);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
     command
+}
+
+/// Stops the run that was left on `local:NAME` with this prefix, also if the test fails.
+pub(crate) struct StopAtEnd(pub(crate) &'static str, pub(crate) PathBuf);
+
+impl Drop for StopAtEnd {
+    fn drop(&mut self) {
+        let StopAtEnd(name, prefix) = self;
+        let mut mgmt = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        let _ = mgmt.args(["remote", "stop", &format!("local:{name}"), "--prefix"]).arg(prefix).output();
+    }
 }

@@ -4,7 +4,7 @@ use std::fs::File as StdFile;
 use std::process::Child;
 use std::time::Duration;
 
-use crate::desk::{Desk, signal, text, wait, without_terminal};
+use crate::desk::{Desk, signal, silent_session, text, wait};
 
 /// A graph that copies a file and a directory of this machine.
 fn graph(desk: &Desk) -> String {
@@ -18,11 +18,20 @@ fn graph(desk: &Desk) -> String {
     )
 }
 
+/// A desk with that graph in `g.yaml`, and what it reads.
+fn laid(source: &str) -> Desk {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("tree")).unwrap();
+    desk.write("source", source);
+    desk.write("g.yaml", &graph(&desk));
+    desk
+}
+
 /// A run whose log is in the file `log`. It counts the graphs that are put in force.
 fn started(desk: &Desk, words: &[&str]) -> Child {
     let mut command = desk.mgmt(&[&["remote", "run", "local:a"], words].concat());
     command.env("RUST_LOG", "mgmt=debug");
-    without_terminal(&command).stderr(StdFile::create(desk.path("log")).unwrap()).spawn().unwrap()
+    silent_session(&command).stderr(StdFile::create(desk.path("log")).unwrap()).spawn().unwrap()
 }
 
 fn swaps(desk: &Desk) -> usize {
@@ -36,11 +45,8 @@ fn stopped(desk: &Desk, mut run: Child) {
 
 #[test]
 fn a_file_that_a_graph_as_data_names_is_sent_again_when_it_changes_here() {
-    let desk = Desk::new();
-    std::fs::create_dir(desk.path("tree")).unwrap();
-    desk.write("source", "one\n");
+    let desk = laid("one\n");
     std::fs::write(desk.path("tree/member"), "one\n").unwrap();
-    desk.write("g.yaml", &graph(&desk));
     let mut run = started(&desk, &["--yaml", "g.yaml", "--watch"]);
     let copied = |text: &'static str| move |desk: &Desk| desk.read("out").as_deref() == Some(text);
     wait(&mut run, "one", || copied("one\n")(&desk) && desk.path("copy/member").exists());
@@ -79,11 +85,8 @@ fn a_file_that_a_graph_as_data_names_is_sent_again_when_it_changes_here() {
 
 #[test]
 fn many_fast_saves_are_few_sendings_and_what_stays_the_same_is_not_sent() {
-    let desk = Desk::new();
-    std::fs::create_dir(desk.path("tree")).unwrap();
-    desk.write("source", "first\n");
+    let desk = laid("first\n");
     // A program prints the graph.
-    desk.write("g.yaml", &graph(&desk));
     let mut run = started(&desk, &["--command", "cat g.yaml", "--watch"]);
     wait(&mut run, "first", || desk.read("out").as_deref() == Some("first\n"));
     for n in 0..100 {
@@ -104,10 +107,7 @@ fn many_fast_saves_are_few_sendings_and_what_stays_the_same_is_not_sent() {
 
 #[test]
 fn files_are_followed_until_all_have_converged_and_not_without_watching() {
-    let desk = Desk::new();
-    std::fs::create_dir(desk.path("tree")).unwrap();
-    desk.write("source", "one\n");
-    desk.write("g.yaml", &graph(&desk));
+    let desk = laid("one\n");
     let mut run = started(&desk, &["--yaml", "g.yaml", "-t", "3"]);
     wait(&mut run, "one", || desk.read("out").as_deref() == Some("one\n"));
     desk.write("source", "two\n");

@@ -15,6 +15,8 @@ mod raw;
 #[cfg(feature = "etcd")]
 mod relay;
 mod runs;
+#[path = "../shared/session.rs"]
+mod session;
 mod strange;
 mod trials;
 mod vertex;

@@ -10,7 +10,7 @@ use mgmt::resource::{Keys, World as _};
 use mgmt::world::{Authority, Managed, ManagedEtcd, Membership, Relay};
 use tempfile::TempDir;
 
-use crate::desk::{Desk, text};
+use crate::desk::{Desk, StopAtEnd, text};
 use crate::kit::{parcel, wait};
 
 /// A cluster of the host `desk` alone.
@@ -184,16 +184,6 @@ async fn an_identity_of_another_name_or_cluster_is_refused() {
     assert!(foreign.contains("another cluster"), "{foreign}");
 }
 
-/// Stops the run that was left, also if the test fails.
-struct StopAtEnd(PathBuf);
-
-impl Drop for StopAtEnd {
-    fn drop(&mut self) {
-        let mut mgmt = std::process::Command::new(env!("CARGO_BIN_EXE_mgmt"));
-        let _ = mgmt.args(["remote", "stop", "local:web1", "--prefix"]).arg(&self.0).output();
-    }
-}
-
 /// What a run that begins to stay warns of, and how it has begun.
 async fn left(mut run: Run) -> (Vec<String>, Result<mgmt::remote::Ended, RemoteError>) {
     let mut warnings = Vec::new();
@@ -219,7 +209,7 @@ async fn a_run_that_stays_reaches_the_cluster_by_itself_and_renews_its_certifica
         g.collect::<File>().from("web2").set("dirname", collects);
         g.add(File::new(watched).content("repaired"));
     });
-    let _stop = StopAtEnd(cluster.path("web1"));
+    let _stop = StopAtEnd("web1", cluster.path("web1"));
     let (warnings, begun) = left(at("web1").run(&job.await.detach()).await.unwrap()).await;
     assert_eq!(begun.unwrap().how, HowEnded::Detached);
     assert_eq!(warnings, Vec::<String>::new());
@@ -260,7 +250,7 @@ async fn a_run_that_would_stay_without_the_cluster_is_refused_before_anything_ru
     std::fs::remove_file(&file).unwrap();
     let Cluster { dir, _servers } = cluster;
     _servers.stop().await;
-    let _stop = StopAtEnd(dir.path().join("web1"));
+    let _stop = StopAtEnd("web1", dir.path().join("web1"));
     let (_, begun) = left(at("web1").run(&job.detach()).await.unwrap()).await;
     let error = begun.unwrap_err().to_string();
     for part in ["web1 does not reach https://127.0.0.1:", "--advertise-client-urls", "--no-world"] {

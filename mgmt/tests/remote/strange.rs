@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::desk::{Desk, signal, text, wait, without_terminal};
+use crate::desk::{Desk, signal, silent_session, text, wait};
 use crate::kit::{LONG, is_alive};
 
 /// The exit code, and what was printed.
@@ -136,7 +136,7 @@ fn a_signal_at_any_moment_ends_all_and_leaves_nothing() {
     for name in ["-INT", "-TERM", "-KILL"] {
         for moment in [0, 30, 100, 300, 1000] {
             let words = ["remote", "run", "--yaml", "g.yaml", "local:a", "local:b", "--watch"];
-            let mut run = without_terminal(&desk.mgmt(&words)).spawn().unwrap();
+            let mut run = silent_session(&desk.mgmt(&words)).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(moment));
             // The second one cancels what the first one lets end.
             signal(&run, name);

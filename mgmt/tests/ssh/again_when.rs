@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
+use crate::command_line::LONG;
 use crate::hosts::{self, Net, Setup, inside, run};
-
-/// So long a loaded machine may take for anything.
-const LONG: Duration = Duration::from_secs(120);
+use crate::session::without_terminal;
 
 #[tokio::test]
 #[ignore = "needs root and sshd"]
@@ -36,12 +35,8 @@ async fn a_host_that_refuses_is_tried_again_when_something_changes_and_one_that_
     graph("one");
     let config = dir.join("config").to_str().unwrap().to_owned();
     let words = ["remote", "run", "root@h1", "root@h2", "root@h3", "--watch", "--json", "--tmp-prefix"];
-    let inner = hosts::mgmt(&words);
-    // Without a terminal, SIGHUP does not end it.
-    let mut command = Command::new("setsid");
-    command.arg(inner.get_program()).args(inner.get_args()).env_remove("RUST_LOG");
+    let mut command = without_terminal(&hosts::mgmt(&words));
     command.args(["--ssh-config", &config, "--connect-timeout", "1", "--yaml"]).arg(dir.join("g.yaml"));
-    command.stdin(std::process::Stdio::null());
     command.stdout(File::create(dir.join("events")).unwrap()).stderr(File::create(dir.join("log")).unwrap());
     let mut child = command.spawn().unwrap();
     let pid = child.id().to_string();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::hosts::{self, Host, Net, PASSWORD, Setup, inside, run};
 
 /// So long a loaded machine may take for anything: the executable of a test is large.
-const LONG: Duration = Duration::from_secs(120);
+pub(crate) const LONG: Duration = Duration::from_secs(120);
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

@@ -14,6 +14,8 @@ mod hosts;
 mod link;
 mod logins;
 mod places;
+#[path = "../shared/session.rs"]
+mod session;
 mod static_program;
 mod systemd;
 mod trees;

@@ -13,4 +13,6 @@ mod programs;
 mod prometheus;
 mod schema;
 mod service;
+#[path = "../shared/session.rs"]
+mod session;
 mod small;

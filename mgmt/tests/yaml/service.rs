@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
 use crate::kit::{Desk, Running, text};
+use crate::session::without_terminal;
 
 const GRAPH: &str = "graph: shown\nresources:\n  file:\n  - {name: $DIR/made, content: one}\n";
 
@@ -163,13 +164,11 @@ fn a_systemctl_that_fails_is_reported_with_what_it_printed() {
     assert!(err.contains("the unit is written, but ") && err.contains("the unit is masked"), "{err}");
 }
 
-/// In a session of its own: without a terminal, where SIGHUP would end it.
-fn without_terminal(command: &Command) -> Command {
-    let mut session = Command::new("setsid");
-    session.arg(command.get_program()).args(command.get_args()).env_clear();
-    session.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    session.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
-    session.stderr(std::process::Stdio::piped());
+/// In a session of its own, with the variables of the command alone.
+fn session(command: &Command) -> Command {
+    let mut session = without_terminal(command);
+    session.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    session.stdout(Stdio::piped()).stderr(Stdio::piped());
     session
 }
 
@@ -178,7 +177,7 @@ fn sighup_reads_a_file_again_that_is_not_followed() {
     let desk = Desk::new();
     let graph = desk.graph(GRAPH);
     let command = desk.mgmt(&["run", "--no-watch", "--yaml", graph.to_str().unwrap()]);
-    let mut running = Running::start(without_terminal(&command));
+    let mut running = Running::start(session(&command));
     running.wait("made", || desk.read("made").as_deref() == Some("one"));
     running.wait_said("converged");
     desk.graph(&GRAPH.replace("one", "two"));
@@ -202,7 +201,7 @@ fn sighup_runs_a_program_again_that_prints_the_graph() {
     let mut command = desk.mgmt(&["run", "--command", &line]);
     // Where nobody listens; and a command does not get it.
     command.env("NOTIFY_SOCKET", desk.path("nowhere"));
-    let mut running = Running::start(without_terminal(&command));
+    let mut running = Running::start(session(&command));
     running.wait("made", || desk.read("made").as_deref() == Some("one"));
     running.wait_said("converged");
     desk.write("graph.yaml", &GRAPH.replace("one", "two"));

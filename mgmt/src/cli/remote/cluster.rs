@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::remote::options::SshOptions;
+use crate::cli::remote::run::Purpose;
 use crate::cli::report::CommandError;
 use crate::cli::servers::Servers;
 use crate::cli::session::Session;
@@ -24,8 +25,8 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// The cluster that the prefix belongs to. If this host has the authority, and no server of it answers, its own is
-    /// started. `looks`: nothing is started. Without a cluster, and with certificates or servers that the options name,
-    /// the hosts use what their command line names. `stays`: the runs continue there when this one has ended.
+    /// started, but not for a plan. Without a cluster, and with certificates or servers that the options name,
+    /// the hosts use what their command line names.
     ///
     /// # Errors
     /// The certificates can't be read, or the server does not come up; or it would end before the runs that need it.
@@ -33,19 +34,23 @@ impl Cluster {
         session: &Session,
         ssh: &SshOptions,
         prefix: &Path,
-        (looks, stays): (bool, bool),
+        purpose: Purpose,
     ) -> Result<Cluster, CommandError> {
         let (options, world) = (&session.options, &session.options.world);
         if ssh.no_world || world.is_plain() || world.servers.no_network || world.tls_files()?.is_some() {
             return Ok(Cluster::default());
         }
-        let is_noop = looks || options.noop || options.alert_only;
+        let is_noop = purpose == Purpose::Plan || options.noop || options.alert_only;
         let answers = match world.world(prefix)? {
             Some(world) => answers(&*world).await,
             None => false,
         };
         let host = options.hostname.clone().unwrap_or_else(hostname);
-        if stays && !answers && !is_noop && (Authority::open(prefix)?.is_some() || Relay::open(prefix)?.is_some()) {
+        if purpose == Purpose::Leave
+            && !answers
+            && !is_noop
+            && (Authority::open(prefix)?.is_some() || Relay::open(prefix)?.is_some())
+        {
             let why = "no server of the cluster answers, and a run that stays needs one that stays, too: run one (`mgmt run` \
                        on the prefix of this host, or as a service with `setup svc`), or give --no-world, and the hosts \
                        share nothing";

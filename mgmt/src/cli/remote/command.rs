@@ -14,7 +14,7 @@ use crate::cli::remote::graphs::Travelling;
 use crate::cli::remote::left::{attach, list};
 use crate::cli::remote::options::{HostOptions, RemoteCommand, RemotePlanOptions, RemoteRunOptions, SshOptions};
 use crate::cli::remote::plan::{self, HostPlan};
-use crate::cli::remote::run::{Follows, NearRun};
+use crate::cli::remote::run::{Follows, NearRun, Purpose};
 use crate::cli::remote::view::EMPTY;
 use crate::cli::remote::words::remote_words;
 use crate::cli::report::{CommandError, problem, show_warnings};
@@ -131,7 +131,7 @@ async fn plan(
     let mut ladder = Ladder::new()?;
     let planned = async {
         let prefix = session.prefix(true)?;
-        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), (true, false)).await?;
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), Purpose::Plan).await?;
         let hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         let mut job = cluster.give(job(session));
         let travels = gapi.travels();
@@ -230,7 +230,8 @@ async fn run(
     let (reloads, reloaded) = watch::channel(0);
     let begun = async {
         let prefix = session.prefix(true)?;
-        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), (false, options.detach)).await?;
+        let purpose = if options.detach { Purpose::Leave } else { Purpose::Run };
+        let cluster = Cluster::begin(session, &options.ssh, prefix.path(), purpose).await?;
         let mut hosts = hosts(session, &options.hosts, &options.ssh, screen).await?;
         enough_places(&mut hosts, options.ssh.parallel, until).await?;
         let mut job = cluster.give(job(session));

@@ -10,7 +10,7 @@ use crate::cli::remote::cluster::Cluster;
 use crate::cli::remote::command::job;
 use crate::cli::remote::graphs::{Changed, Travelling};
 use crate::cli::remote::options::{HostOptions, RemoteRunOptions};
-use crate::cli::remote::run::{Follows, NearRun};
+use crate::cli::remote::run::{Follows, NearRun, Purpose};
 use crate::cli::report::{CommandError, show_warnings};
 use crate::cli::session::Session;
 use crate::cli::signals::Ladder;
@@ -61,7 +61,7 @@ pub(crate) async fn run_files(
     let (reloads, reloaded) = watch::channel(0);
     let prefix = session.prefix(true)?;
     let cluster = tokio::select! {
-        cluster = Cluster::begin(session, ssh, prefix.path(), (false, false)) => cluster?,
+        cluster = Cluster::begin(session, ssh, prefix.path(), Purpose::Run) => cluster?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
     let mut base = trial.require(cluster.give(job(session).stays(until != FleetUntil::EachEnds)));

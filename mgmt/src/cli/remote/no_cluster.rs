@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::cli::remote::options::SshOptions;
+use crate::cli::remote::run::Purpose;
 use crate::cli::report::CommandError;
 use crate::cli::session::Session;
 use crate::remote::Job;
@@ -13,7 +14,7 @@ pub(crate) struct Cluster;
 
 impl Cluster {
     #[expect(clippy::unused_async, reason = "the form of the one with etcd")]
-    pub(crate) async fn begin(_: &Session, _: &SshOptions, _: &Path, _: (bool, bool)) -> Result<Cluster, CommandError> {
+    pub(crate) async fn begin(_: &Session, _: &SshOptions, _: &Path, _: Purpose) -> Result<Cluster, CommandError> {
         Ok(Cluster)
     }
 

@@ -34,6 +34,17 @@ pub(crate) struct NearRun {
     pub(crate) follows: Follows,
 }
 
+/// What the hosts are reached for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A plan: nothing is changed, here or there.
+    Plan,
+    /// Runs that end with this one.
+    Run,
+    /// Runs that continue there when this one has ended.
+    Leave,
+}
+
 /// What the runs on the hosts are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follows {
