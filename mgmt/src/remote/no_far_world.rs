@@ -34,7 +34,6 @@ impl FarWorld {
     }
 }
 
-#[expect(clippy::unused_async, reason = "the form of the one with etcd")]
 pub(super) async fn enter(
     _: Json,
     _: (Option<PathBuf>, Option<String>),

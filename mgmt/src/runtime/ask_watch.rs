@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::id::Node;
 use crate::resource::{AnyResource, Inline, Watch, WatchCx};
 use crate::runtime::core::Core;
+use crate::runtime::lane::Stayed;
 use crate::runtime::operate::Answer;
 use crate::runtime::span::span;
 use crate::runtime::watches::Notice;
@@ -32,7 +33,7 @@ impl Core {
             let (number, resource) = (self.watches.ask(&mut self.slots, node), Arc::clone(resource));
             self.lane.push(Box::new(move || {
                 let watch = span.in_scope(|| resource.watch(&cx));
-                Some(Answer::Watch { node, number, resource, watch })
+                Stayed::Ended(Some(Answer::Watch { node, number, resource, watch }))
             }));
             return None;
         }

@@ -14,8 +14,10 @@ use tracing::Span;
 
 use crate::id::Time;
 use crate::resource::{BoxFuture, Operation, Result, Work};
+use crate::runtime::lane::Stayed;
 use crate::runtime::operate::{Answer, Done, Ended, Outcome, Start};
 use crate::runtime::span::poll_in;
+use crate::sys::fs::gathering;
 use crate::sys::task::{caught, caught_async, watching};
 use crate::sys::threads::in_background;
 
@@ -84,13 +86,33 @@ pub(super) struct Away<T> {
 }
 
 impl<T: Send + 'static> Away<T> {
-    /// Polls the operation once, on a thread that may block: most end with that. A task continues the others.
-    pub(super) fn stay(mut self) -> Option<Answer> {
+    /// Polls the operation once, on a thread that may block: most end with that, or with a second time when what they
+    /// have written is durable. A task continues the others.
+    pub(super) fn stay(mut self) -> Stayed {
+        let (ended, gathered) = gathering(|| self.poll_unless_cancelled());
+        let Some(gathered) = gathered else { return Stayed::Ended(self.leave(ended)) };
+        if ended.is_some() {
+            gathered.sync();
+            return Stayed::Ended(self.leave(ended));
+        }
+        let yielded = self.errand.yielded();
+        let then = move || {
+            let ended = self.poll_unless_cancelled();
+            Stayed::Ended(self.leave(ended))
+        };
+        Stayed::Written { yielded, gathered, then: Box::new(then) }
+    }
+
+    fn poll_unless_cancelled(&mut self) -> Option<Ended<T>> {
         let ended = match self.cancelled.try_recv() {
             Err(oneshot::error::TryRecvError::Empty) => self.errand.poll_once(true),
             _ => Some(self.errand.cancel()),
         };
-        let ended = ended.map(|ended| self.unless_cancelled(ended));
+        ended.map(|ended| self.unless_cancelled(ended))
+    }
+
+    /// Leaves the thread: with the answer if the operation has ended, otherwise with a task that continues it.
+    fn leave(self, ended: Option<Ended<T>>) -> Option<Answer> {
         match ended {
             Some(ended) if self.errand.start.operation.is_idle() => Some(ended_with(self.errand, ended)),
             ended => {

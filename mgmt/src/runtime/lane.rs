@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::id::Time;
 use crate::runtime::operate::Answer;
-use crate::sys::fs::share_directories;
+use crate::sys::fs::{Gathered, share_directories};
 use crate::sys::threads::{Reserve, ask_again, hand_over};
 
 /// A thread is added when nothing was taken from the queue for this long. An answer waits no longer than this until the
@@ -23,8 +23,21 @@ const DOUBLED_MAX: u32 = 8;
 /// The lane is brisk after this many jobs in a row that took less than `PAUSE`.
 const BRISK: u32 = 8;
 
-/// An operation that waits for a thread. It returns its answer, unless a task of its own continues it and will answer.
-pub(crate) type Job = Box<dyn FnOnce() -> Option<Answer> + Send>;
+/// This many operations, or those of this time, have written before all of them are made durable together, if a thread
+/// has others to begin.
+const WRITTEN_MAX: usize = 64;
+const WRITTEN_FOR: Duration = Duration::from_millis(5);
+
+/// An operation that waits for a thread.
+pub(crate) type Job = Box<dyn FnOnce() -> Stayed + Send>;
+
+/// How an operation has left its thread.
+pub(crate) enum Stayed {
+    /// With its answer, unless a task of its own continues it and will answer.
+    Ended(Option<Answer>),
+    /// It has written its changes: when these are durable, `then` is to be called.
+    Written { yielded: Option<Answer>, gathered: Gathered, then: Job },
+}
 
 /// The queue, and the threads that work it off: tokio's threads for blocking work. None is held while nothing waits.
 pub(crate) struct Lane {
@@ -56,6 +69,10 @@ struct State {
     queue: VecDeque<Job>,
     /// The jobs that are taken when the queue is empty.
     line: VecDeque<Job>,
+    /// The operations that have written, with what makes that durable.
+    written: Vec<(Gathered, Job)>,
+    /// When the first of them had.
+    written_since: Option<Instant>,
     answers: Vec<Answer>,
     /// The loop has been woken for the answers.
     is_announced: bool,
@@ -120,7 +137,7 @@ impl Lane {
         }
         // What waits in line is begun by the threads that are free next, and their answers wake the loop.
         let waits_in_line = state.queue.is_empty() && state.busy_of_line >= self.line_max && state.answers.is_empty();
-        if state.waiting() == 0 || waits_in_line {
+        if state.written.is_empty() && (state.waiting() == 0 || waits_in_line) {
             (self.look, self.stuck) = (None, 0);
         } else if is_due || self.look.is_none() {
             self.look = Some((now.after(PAUSE * (1 << self.stuck.min(DOUBLED_MAX))), state.taken));
@@ -128,7 +145,7 @@ impl Lane {
         let has_asked = state.threads > 0;
         // If tokio has no more threads to give, those that were asked for are enough. Of the jobs in line, only
         // `line_max` run at once, even if they are slow.
-        let others = state.busy - state.busy_of_line + state.queue.len();
+        let others = state.busy - state.busy_of_line + state.queue.len() + usize::from(!state.written.is_empty());
         let of_line = (state.busy_of_line + state.line.len()).min(self.line_max);
         more = more.min((others + of_line).saturating_sub(state.threads));
         state.threads += more;
@@ -183,6 +200,25 @@ impl State {
         if self.busy_of_line < line_max { self.line.pop_front().map(|job| (job, true)) } else { None }
     }
 
+    /// What has been written must be made durable before more is begun.
+    fn is_full(&self) -> bool {
+        self.written.len() >= WRITTEN_MAX || self.written_since.is_some_and(|since| since.elapsed() >= WRITTEN_FOR)
+    }
+
+    /// Operations whose changes become durable together.
+    fn take_written(&mut self) -> Option<(Gathered, Vec<Job>)> {
+        if self.written.is_empty() {
+            return None;
+        }
+        let (first, job) = self.written.remove(0);
+        let mut jobs = vec![job];
+        jobs.extend(self.written.extract_if(.., |(gathered, _)| gathered.is_with(&first)).map(|(_, job)| job));
+        if self.written.is_empty() {
+            self.written_since = None;
+        }
+        Some((first, jobs))
+    }
+
     /// How many jobs wait.
     fn waiting(&self) -> usize {
         self.queue.len() + self.line.len()
@@ -197,26 +233,44 @@ impl Shared {
     /// The work of a thread: takes jobs until none waits, or until the thread is not needed any more.
     fn work(&self, threads_max: usize, line_max: usize) {
         let mut state = self.lock();
-        while let Some((job, in_line)) = state.take(line_max) {
+        loop {
+            let next = if state.is_full() { None } else { state.take(line_max) };
+            let Some((job, in_line)) = next else {
+                let Some((gathered, jobs)) = state.take_written() else { break };
+                state.busy += 1;
+                drop(state);
+                gathered.sync();
+                state = self.lock();
+                state.busy -= 1;
+                jobs.into_iter().rev().for_each(|job| state.queue.push_front(job));
+                continue;
+            };
             state.taken += 1;
             state.busy += 1;
             state.busy_of_line += usize::from(in_line);
             drop(state);
             let began = Instant::now();
-            let answer = job();
+            let stayed = job();
             let was_quick = began.elapsed() < PAUSE;
             state = self.lock();
             state.busy -= 1;
             state.busy_of_line -= usize::from(in_line);
             state.quick = if was_quick { state.quick.saturating_add(1) } else { 0 };
-            state.answers.extend(answer);
+            match stayed {
+                Stayed::Ended(answer) => state.answers.extend(answer),
+                Stayed::Written { yielded, gathered, then } => {
+                    state.answers.extend(yielded);
+                    state.written.push((gathered, then));
+                    state.written_since.get_or_insert(began);
+                }
+            }
             // As long as there is more to do than was done, the loop need not be woken.
             let is_enough = state.waiting() <= state.answers.len() || !state.is_looked_at;
             if !state.is_announced && !state.answers.is_empty() && is_enough {
                 state.is_announced = true;
                 self.answered.notify_one();
             }
-            if was_quick && state.threads > threads_max && state.is_looked_at {
+            if was_quick && state.threads > threads_max && state.is_looked_at && state.written.is_empty() {
                 break;
             }
         }
@@ -246,12 +300,21 @@ impl fmt::Debug for Lane {
 mod tests {
     use std::sync::mpsc::channel;
 
+    use std::path::PathBuf;
+    use std::task::{Context, Waker};
+
     use super::*;
     use crate::id::Node;
     use crate::scheduler::Op;
+    use crate::sys::fs::{Call, Faults, WriteFs, WriteOptions, gathering};
+    use crate::sys::task::watching;
 
     fn answer(number: u64) -> Answer {
         Answer::Overdue(Op { node: Node(0), number })
+    }
+
+    fn ended(number: u64) -> Stayed {
+        Stayed::Ended(Some(answer(number)))
     }
 
     fn later(millis: u64) -> Time {
@@ -276,13 +339,13 @@ mod tests {
         let _in = runtime.enter();
         let mut lane = Lane::new(1, 8);
         let ((go, wait), (begun, has_begun)) = (channel::<()>(), channel::<()>());
-        lane.push(Box::new(|| Some(answer(1))));
+        lane.push(Box::new(|| ended(1)));
         lane.push(Box::new(move || {
             begun.send(()).unwrap();
             wait.recv().unwrap();
-            Some(answer(2))
+            ended(2)
         }));
-        lane.push(Box::new(|| Some(answer(3))));
+        lane.push(Box::new(|| ended(3)));
         lane.begin(later(0));
         has_begun.recv().unwrap();
         // It waits for no more than a turn of the loop.
@@ -305,7 +368,7 @@ mod tests {
         let runtime = runtime(8);
         let _in = runtime.enter();
         let mut lane = Lane::new(1, 8);
-        (0..64).for_each(|number| lane.push(Box::new(move || Some(answer(number)))));
+        (0..64).for_each(|number| lane.push(Box::new(move || ended(number))));
         lane.begin(later(0));
         until(|| lane.shared.lock().threads == 0);
         runtime.block_on(lane.answered());
@@ -326,7 +389,7 @@ mod tests {
             let wait = Arc::clone(&wait);
             lane.push(Box::new(move || {
                 wait.lock().unwrap().recv().unwrap();
-                None
+                Stayed::Ended(None)
             }));
         }
         (0..50).for_each(|millis| lane.begin(later(millis)));
@@ -341,7 +404,7 @@ mod tests {
         let _in = runtime.enter();
         let mut lane = Lane::new(1, 3);
         assert!(!lane.is_brisk(), "nothing is known yet");
-        (0..u64::from(BRISK)).for_each(|number| lane.push_in_line(Box::new(move || Some(answer(number)))));
+        (0..u64::from(BRISK)).for_each(|number| lane.push_in_line(Box::new(move || ended(number))));
         lane.begin(later(0));
         until(|| lane.shared.lock().threads == 0);
         assert!(lane.is_brisk());
@@ -353,7 +416,7 @@ mod tests {
             Box::new(move || {
                 order.lock().unwrap().push(name);
                 wait.lock().unwrap().recv().unwrap();
-                None
+                Stayed::Ended(None)
             })
         };
         (0..9).for_each(|_| lane.push_in_line(job("in line")));
@@ -379,11 +442,11 @@ mod tests {
         lane.push(Box::new(move || {
             begun.send(()).unwrap();
             wait.recv().unwrap();
-            None
+            Stayed::Ended(None)
         }));
         lane.begin(later(0));
         has_begun.recv().unwrap();
-        (0..64).for_each(|number| lane.push(Box::new(move || Some(answer(number)))));
+        (0..64).for_each(|number| lane.push(Box::new(move || ended(number))));
         let asks = (0..1000).filter(|&millis| {
             let before = lane.stuck;
             lane.begin(later(millis));
@@ -393,5 +456,59 @@ mod tests {
         until(|| lane.shared.lock().answers.len() == 64);
         go.send(()).unwrap();
         until(|| lane.shared.lock().threads <= 1);
+    }
+    /// Writes a new file; answers when it is durable.
+    fn writes(fs: &WriteFs, path: PathBuf, number: u64) -> Job {
+        let fs = fs.clone();
+        Box::new(move || {
+            let batch = fs.batch();
+            batch.fs().write_file(path, "x", &WriteOptions::new().named_first(true)).unwrap();
+            let mut commit = Box::pin(batch.commit_together(()));
+            let mut poll = move || commit.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            let (is_durable, gathered) = gathering(|| watching(true, &mut poll).0);
+            assert!(!is_durable);
+            let then = Box::new(move || {
+                assert!(watching(true, &mut poll).0, "it is durable");
+                ended(number)
+            });
+            Stayed::Written { yielded: None, gathered: gathered.unwrap(), then }
+        })
+    }
+
+    #[test]
+    fn what_several_jobs_have_written_is_made_durable_at_once() {
+        let (dir, faults, runtime) = (tempfile::tempdir().unwrap(), Faults::new(), runtime(8));
+        let fs = WriteFs::with_faults(faults.clone());
+        let _in = runtime.enter();
+        let mut lane = Lane::new(1, 8);
+        (0..8).for_each(|number| lane.push(writes(&fs, dir.path().join(number.to_string()), number)));
+        lane.begin(later(0));
+        until(|| lane.shared.lock().threads == 0);
+        assert_eq!(lane.take_answers().len(), 8);
+        assert_eq!((faults.count(Call::Sync), faults.count(Call::SyncDir)), (8, 1));
+    }
+
+    #[test]
+    fn what_was_written_does_not_wait_for_a_job_that_blocks() {
+        let (dir, runtime) = (tempfile::tempdir().unwrap(), runtime(8));
+        let _in = runtime.enter();
+        let mut lane = Lane::new(1, 8);
+        let (go, wait) = channel::<()>();
+        lane.push(writes(&WriteFs::new(), dir.path().join("f"), 1));
+        lane.push(Box::new(move || {
+            wait.recv().unwrap();
+            ended(2)
+        }));
+        lane.begin(later(0));
+        for millis in 1.. {
+            lane.begin(later(millis));
+            if lane.take_answers().len() == 1 {
+                break;
+            }
+            assert!(millis < 60_000, "it never comes");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        go.send(()).unwrap();
+        until(|| lane.shared.lock().threads == 0);
     }
 }

@@ -1,6 +1,8 @@
 //! Operations that write at about the same time are made durable together: while one thread syncs, others write, and
-//! everything that has been written by then is synced next, each directory once.
+//! everything that has been written by then is synced next, each directory once. A thread that runs several operations
+//! one after the other gathers their commits ([`gathering`]) and does them together.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
@@ -14,7 +16,7 @@ use tokio::time::sleep;
 use super::batch::{Due, SyncBatch};
 use super::error::FsError;
 use super::read::Inner;
-use crate::sys::task::{caught, may_block};
+use crate::sys::task::{caught, give_way, may_block};
 use crate::sys::threads::in_background;
 
 /// The most commits that wait for a device, each with open files. Beyond that, a thread with another commit does it by
@@ -44,6 +46,73 @@ struct Device {
 struct Item {
     due: Due,
     committed: Box<dyn FnOnce(Outcome) + Send>,
+    /// A thread has gathered it, and will sync its device.
+    is_gathered: bool,
+}
+
+/// What a thread gathers.
+enum Gathering {
+    Nothing,
+    /// The next commit.
+    Next,
+    /// It has this one.
+    One(Gathered),
+}
+
+thread_local! {
+    static GATHERING: RefCell<Gathering> = const { RefCell::new(Gathering::Nothing) };
+}
+
+/// A commit waits until the thread that has gathered it calls [`Gathered::sync`].
+#[must_use = "nothing else makes the commit"]
+pub struct Gathered {
+    inner: Arc<Inner>,
+    device: u64,
+}
+
+/// Polls an operation on a thread that may block. If the operation begins a commit, that waits, and is returned: so the
+/// thread can poll others first, and do the commits of all of them together. After [`Gathered::sync`], the operation
+/// must be polled again.
+pub fn gathering<T>(poll: impl FnOnce() -> T) -> (T, Option<Gathered>) {
+    /// Ends it, also after a panic.
+    struct End;
+    impl Drop for End {
+        fn drop(&mut self) {
+            GATHERING.set(Gathering::Nothing);
+        }
+    }
+    let _end = End;
+    GATHERING.set(Gathering::Next);
+    let value = poll();
+    let gathered = match GATHERING.replace(Gathering::Nothing) {
+        Gathering::One(gathered) => Some(gathered),
+        Gathering::Nothing | Gathering::Next => None,
+    };
+    (value, gathered)
+}
+
+impl Gathered {
+    /// Whether a sync of one is a sync of both.
+    pub fn is_with(&self, other: &Gathered) -> bool {
+        self.device == other.device && Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Does all commits that wait for the device by now, and those that come meanwhile and are not gathered.
+    pub fn sync(self) {
+        let group = &self.inner.group;
+        while let Some(items) = group.take(self.device) {
+            let _ = caught(|| commit(items));
+            if !group.end_turn(self.device) {
+                return;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Gathered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Gathered").field(&self.device).finish()
+    }
 }
 
 impl SyncBatch {
@@ -56,7 +125,9 @@ impl SyncBatch {
         let due = self.due();
         let Some(device) = due.device() else { return due.end() };
         let inner = Arc::clone(&self.fs().inner);
-        if may_block() {
+        let is_gathered = GATHERING.with_borrow(|gathering| matches!(gathering, Gathering::Next)) && may_block();
+        let is_gathered = is_gathered && !inner.group.is_full(device);
+        if may_block() && !is_gathered {
             let turn = inner.group.take_turn(device).then(|| Turn { inner: &inner, device });
             if turn.is_some() || inner.group.is_full(device) {
                 let outcome = due.sync();
@@ -70,10 +141,21 @@ impl SyncBatch {
             // If the receiver is gone, the operation was cancelled.
             let _ = sender.send(outcome);
         });
-        if inner.group.wait(device, Item { due, committed }) {
+        let is_free = inner.group.wait(device, Item { due, committed, is_gathered });
+        let mut receiver = pin!(receiver);
+        if is_gathered {
+            GATHERING.set(Gathering::One(Gathered { inner: Arc::clone(&inner), device }));
+            give_way().await;
+            match receiver.try_recv() {
+                Err(oneshot::error::TryRecvError::Empty) if inner.group.is_unbegun(device) => {
+                    Syncer::start(&inner, device)
+                }
+                Err(oneshot::error::TryRecvError::Empty) => {}
+                outcome => return outcome.unwrap_or_else(|_| lost()),
+            }
+        } else if is_free {
             Syncer::start(&inner, device);
         }
-        let mut receiver = pin!(receiver);
         let outcome = loop {
             tokio::select! {
                 biased;
@@ -84,12 +166,13 @@ impl SyncBatch {
                 }
             }
         };
-        match outcome {
-            Ok(outcome) => outcome,
-            // Only a panic ends a syncer without an outcome: pass it on.
-            Err(_) => panic!("what was written could not be made durable"),
-        }
+        outcome.unwrap_or_else(|_| lost())
     }
+}
+
+/// Only a panic ends a commit without an outcome: passes it on.
+fn lost() -> ! {
+    panic!("what was written could not be made durable")
 }
 
 impl Group {
@@ -134,17 +217,22 @@ impl Group {
         unbegun.map(|device| mem::take(&mut device.waiting)).unwrap_or_default()
     }
 
-    /// Ends the sync of a device. Returns whether commits wait for it, which need another thread now; if none does, the
-    /// device is not being synced any more.
+    /// Commits wait for a thread that syncs the device.
+    fn is_unbegun(&self, device: u64) -> bool {
+        self.lock().get(&device).is_some_and(|device| !device.has_begun && !device.waiting.is_empty())
+    }
+
+    /// Ends the sync of a device. Returns whether commits wait for it that no thread has gathered: they need another
+    /// one now. If none waits at all, the device is not being synced any more.
     fn end_turn(&self, device: u64) -> bool {
         let mut devices = self.lock();
         let Some(of) = devices.get_mut(&device) else { return false };
         of.has_begun = false;
-        let waits = !of.waiting.is_empty();
-        if !waits {
+        if of.waiting.is_empty() {
             devices.remove(&device);
+            return false;
         }
-        waits
+        of.waiting.iter().any(|item| !item.is_gathered)
     }
 
     #[cfg(test)]

@@ -40,6 +40,7 @@ pub use error::{FsError, LinkReason};
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub use faults::{At, Faults};
+pub use group::{Gathered, gathering};
 pub use likeness::{Likeness, Trait, Xattrs};
 pub use mode::{Mode, ModeError};
 pub use options::{Replace, WriteOptions};
