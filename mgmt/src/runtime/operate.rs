@@ -293,7 +293,7 @@ impl Core {
         if self.goes_away(spec) {
             let is_slow = self.slowness.is_slow(spec.kind);
             let errand = Errand { start, began, span, future: Some(future), outcome, kept: None };
-            let (op, is_check) = (errand.start.op, errand.start.action == Action::Check);
+            let op = errand.start.op;
             let in_line = !is_slow && self.waits_in_line(&errand.start);
             let away = self.send_away(errand, is_slow);
             let job = Box::new(move || away.stay());
@@ -301,9 +301,9 @@ impl Core {
                 return self.lane.push(job);
             }
             self.lane.push_in_line(job);
-            if is_check && self.lane.is_brisk() {
-                // It needs no place as long as it waits: so threads find the next check at once, and the loop is woken
-                // for many.
+            if self.lane.is_brisk() {
+                // It needs no place as long as it waits: so threads find the next operation at once, the loop is woken
+                // for many, and what many have written becomes durable together.
                 self.handle(Input::Yielded(op));
             }
             return;

@@ -1,13 +1,17 @@
 //! Commits that are done together.
 
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
 use super::support::*;
+use crate::sys::fs::{Gathered, gathering};
+use crate::sys::task::watching;
 
 const ENOSPC: i32 = 28;
 
@@ -188,4 +192,72 @@ fn a_commit_ends_also_if_there_is_no_thread_for_it() {
         holds.await.unwrap();
         assert_eq!(written(&fs, &dir.path().join("g")).commit_together(()).await.unwrap(), 1, "the queue is open");
     });
+}
+
+type Commit = Pin<Box<dyn Future<Output = Result<usize, FsError>> + Send>>;
+
+/// Polls the commit on a thread that may block.
+fn poll(commit: &mut Commit) -> Poll<Result<usize, FsError>> {
+    watching(true, || commit.as_mut().poll(&mut Context::from_waker(Waker::noop()))).0
+}
+
+/// A commit of a new file that this thread has gathered.
+fn gathered(fs: &WriteFs, path: &Path) -> (Commit, Gathered) {
+    let mut commit: Commit = Box::pin(written(fs, path).commit_together(()));
+    let (polled, gathered) = gathering(|| poll(&mut commit));
+    assert!(polled.is_pending());
+    (commit, gathered.unwrap())
+}
+
+#[tokio::test]
+async fn commits_that_a_thread_has_gathered_are_made_together() {
+    let (dir, faults) = (temp_dir(), Faults::new());
+    let fs = WriteFs::with_faults(faults.clone());
+    let (mut first, one) = gathered(&fs, &dir.path().join("a"));
+    let (mut second, other) = gathered(&fs, &dir.path().join("b"));
+    assert!(one.is_with(&other));
+    assert!(!one.is_with(&gathered(&WriteFs::new(), &dir.path().join("c")).1), "another program");
+    assert_eq!(faults.count(Call::Sync), 0);
+    one.sync();
+    assert_eq!((faults.count(Call::Sync), faults.count(Call::SyncDir)), (2, 1));
+    for commit in [&mut first, &mut second] {
+        assert!(matches!(poll(commit), Poll::Ready(Ok(1))));
+    }
+    assert_eq!(fs.inner.group.waiting(), 0);
+    assert_eq!(written(&fs, &dir.path().join("d")).commit_together(()).await.unwrap(), 1, "the queue is open");
+}
+
+#[tokio::test]
+async fn a_gathered_commit_that_fails_tells_its_own_operation() {
+    let (dir, faults) = (temp_dir(), Faults::new());
+    let fs = WriteFs::with_faults(faults.clone());
+    faults.fail(At::Nth(Call::Sync, 1), ENOSPC);
+    let (mut first, one) = gathered(&fs, &dir.path().join("a"));
+    let (mut second, _other) = gathered(&fs, &dir.path().join("b"));
+    one.sync();
+    assert!(matches!(poll(&mut first), Poll::Ready(Err(_))));
+    assert!(matches!(poll(&mut second), Poll::Ready(Ok(1))));
+    assert_eq!(names(dir.path()), ["b"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gathered_commit_is_made_in_the_background_if_its_operation_is_polled_before() {
+    let (dir, fs) = (temp_dir(), WriteFs::new());
+    let (mut commit, _never) = gathered(&fs, &dir.path().join("a"));
+    assert!(poll(&mut commit).is_pending());
+    let committed = tokio::time::timeout(Duration::from_secs(60), commit);
+    assert_eq!(committed.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_behind_gathered_ones_is_made_with_them() {
+    let (dir, faults) = (temp_dir(), Faults::new());
+    let fs = WriteFs::with_faults(faults.clone());
+    let (mut commit, gathered) = gathered(&fs, &dir.path().join("a"));
+    let behind = tokio::spawn(written(&fs, &dir.path().join("b")).commit_together(()));
+    until(|| fs.inner.group.waiting() == 2).await;
+    gathered.sync();
+    assert!(poll(&mut commit).is_ready());
+    assert_eq!(behind.await.unwrap().unwrap(), 1);
+    assert_eq!(faults.count(Call::SyncDir), 1);
 }
