@@ -35,7 +35,7 @@ pub(crate) type Job = Box<dyn FnOnce() -> Stayed + Send>;
 pub(crate) enum Stayed {
     /// With its answer, unless a task of its own continues it and will answer.
     Ended(Option<Answer>),
-    /// It has written its changes: when these are durable, `then` is to be called.
+    /// It has written its changes: `then` continues it when these are durable.
     Written { yielded: Option<Answer>, gathered: Gathered, then: Job },
 }
 
