@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -120,10 +121,10 @@ impl Lane {
 
     /// Makes sure that waiting jobs are worked off. To be called whenever jobs were pushed, and at `next_timeout`.
     pub(crate) fn begin(&mut self, now: Time) {
-        if self.next.is_empty() && self.next_in_line.is_empty() && self.look.is_none() {
+        let mut state = self.shared.lock();
+        if self.next.is_empty() && self.next_in_line.is_empty() && self.look.is_none() && state.waiting() == 0 {
             return;
         }
-        let mut state = self.shared.lock();
         state.queue.extend(self.next.drain(..));
         state.line.extend(self.next_in_line.drain(..));
         let is_due = self.look.is_some_and(|(at, _)| at <= now);
@@ -187,7 +188,7 @@ impl Lane {
     pub(crate) fn take_answers(&self) -> Vec<Answer> {
         let mut state = self.shared.lock();
         state.is_announced = false;
-        std::mem::take(&mut state.answers)
+        mem::take(&mut state.answers)
     }
 }
 
@@ -230,6 +231,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes the loop, unless it has been woken and has not come yet.
+    fn announce(&self, state: &mut State) {
+        if !mem::replace(&mut state.is_announced, true) {
+            self.answered.notify_one();
+        }
+    }
+
     /// The work of a thread: takes jobs until none waits, or until the thread is not needed any more.
     fn work(&self, threads_max: usize, line_max: usize) {
         let mut state = self.lock();
@@ -242,6 +250,10 @@ impl Shared {
                 gathered.sync();
                 state = self.lock();
                 state.busy -= 1;
+                if jobs.len() > 1 && !state.is_looked_at {
+                    // So that it looks whether one of them holds the others up.
+                    self.announce(&mut state);
+                }
                 jobs.into_iter().rev().for_each(|job| state.queue.push_front(job));
                 continue;
             };
@@ -266,9 +278,8 @@ impl Shared {
             }
             // As long as there is more to do than was done, the loop need not be woken.
             let is_enough = state.waiting() <= state.answers.len() || !state.is_looked_at;
-            if !state.is_announced && !state.answers.is_empty() && is_enough {
-                state.is_announced = true;
-                self.answered.notify_one();
+            if !state.answers.is_empty() && is_enough {
+                self.announce(&mut state);
             }
             if was_quick && state.threads > threads_max && state.is_looked_at && state.written.is_empty() {
                 break;
@@ -282,7 +293,7 @@ impl Drop for Lane {
     /// Jobs that have not begun are dropped.
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        let jobs = (std::mem::take(&mut state.queue), std::mem::take(&mut state.line));
+        let jobs = (mem::take(&mut state.queue), mem::take(&mut state.line));
         drop(state);
         // Without the lock: a job may hold values of a kind, whose drop runs foreign code.
         drop(jobs);

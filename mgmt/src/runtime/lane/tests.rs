@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use super::*;
 use crate::id::Node;
 use crate::scheduler::Op;
-use crate::sys::fs::{Call, Faults, WriteFs, WriteOptions, gathering};
+use crate::sys::fs::{At, Call, Faults, WriteFs, WriteOptions, gathering};
 use crate::sys::task::watching;
 
 fn answer(number: u64) -> Answer {
@@ -158,8 +158,8 @@ fn the_reserve_takes_jobs_for_which_the_system_gives_no_thread() {
     go.send(()).unwrap();
     until(|| lane.shared.lock().threads <= 1);
 }
-/// Writes a new file; answers when it is durable.
-fn writes(fs: &WriteFs, path: PathBuf, number: u64) -> Job {
+/// Writes a new file; when it is durable, does this and answers.
+fn writes(fs: &WriteFs, path: PathBuf, number: u64, then: impl FnOnce() + Send + 'static) -> Job {
     let fs = fs.clone();
     Box::new(move || {
         let batch = fs.batch();
@@ -170,21 +170,46 @@ fn writes(fs: &WriteFs, path: PathBuf, number: u64) -> Job {
         assert!(!is_durable);
         let then = Box::new(move || {
             assert!(watching(true, &mut poll).0, "it is durable");
+            then();
             ended(number)
         });
         Stayed::Written { yielded: None, gathered: gathered.unwrap(), then }
     })
 }
 
+/// Does what the loop does, until this many answers have come.
+fn turn_until(count: usize, lane: &mut Lane, runtime: &tokio::runtime::Runtime) {
+    const LONG: Duration = Duration::from_secs(60);
+    let (begun, mut answers) = (Instant::now(), 0);
+    loop {
+        let now = Time(0).after(begun.elapsed());
+        lane.begin(now);
+        answers += lane.take_answers().len();
+        if answers >= count {
+            return;
+        }
+        let waits = lane.next_timeout().map_or(LONG, |at| at.since(now));
+        let answered = lane.answered();
+        let _ = runtime.block_on(async { tokio::time::timeout(waits, answered).await });
+        assert!(begun.elapsed() < LONG, "it never comes");
+    }
+}
+
 #[test]
 fn what_several_jobs_have_written_is_made_durable_at_once() {
-    let (dir, faults, runtime) = (tempfile::tempdir().unwrap(), Faults::new(), runtime(8));
+    let (dir, faults) = (tempfile::tempdir().unwrap(), Faults::new());
     let fs = WriteFs::with_faults(faults.clone());
+    // However long it takes.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let _in = runtime.enter();
     let mut lane = Lane::new(1, 8);
-    (0..8).for_each(|number| lane.push(writes(&fs, dir.path().join(number.to_string()), number)));
+    (0..8).for_each(|number| lane.push(writes(&fs, dir.path().join(number.to_string()), number, || ())));
     lane.begin(later(0));
-    until(|| lane.shared.lock().threads == 0);
+    let begun = std::time::Instant::now();
+    while lane.shared.lock().threads > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never ends");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     assert_eq!(lane.take_answers().len(), 8);
     assert_eq!((faults.count(Call::Sync), faults.count(Call::SyncDir)), (8, 1));
 }
@@ -195,20 +220,30 @@ fn what_was_written_does_not_wait_for_a_job_that_blocks() {
     let _in = runtime.enter();
     let mut lane = Lane::new(1, 8);
     let (go, wait) = channel::<()>();
-    lane.push(writes(&WriteFs::new(), dir.path().join("f"), 1));
+    lane.push(writes(&WriteFs::new(), dir.path().join("f"), 1, || ()));
     lane.push(Box::new(move || {
         wait.recv().unwrap();
         ended(2)
     }));
-    lane.begin(later(0));
-    for millis in 1.. {
-        lane.begin(later(millis));
-        if lane.take_answers().len() == 1 {
-            break;
-        }
-        assert!(millis < 60_000, "it never comes");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    turn_until(1, &mut lane, &runtime);
     go.send(()).unwrap();
+    turn_until(1, &mut lane, &runtime);
+    until(|| lane.shared.lock().threads == 0);
+}
+
+#[test]
+fn a_job_that_goes_on_after_its_write_holds_up_no_other_that_has_written_with_it() {
+    let (dir, faults, runtime) = (tempfile::tempdir().unwrap(), Faults::new(), runtime(8));
+    let fs = WriteFs::with_faults(faults.clone());
+    // Long enough for the loop to look away.
+    faults.hook(At::Nth(Call::SyncDir, 1), || std::thread::sleep(Duration::from_millis(50)));
+    let _in = runtime.enter();
+    let mut lane = Lane::new(1, 8);
+    let (go, wait) = channel::<()>();
+    lane.push(writes(&fs, dir.path().join("f"), 1, move || wait.recv().unwrap()));
+    lane.push(writes(&fs, dir.path().join("g"), 2, || ()));
+    turn_until(1, &mut lane, &runtime);
+    go.send(()).unwrap();
+    turn_until(1, &mut lane, &runtime);
     until(|| lane.shared.lock().threads == 0);
 }
