@@ -143,6 +143,14 @@ fn wrong_options_are_refused_before_anything_starts() {
     desk.write("hosts.txt", "local:a\nroot@\n");
     assert!(with(&["--hosts", "hosts.txt"]).contains("hosts.txt:2: `root@` names no host"));
     assert!(with(&["--hosts", "none.txt"]).contains("none.txt"));
+    desk.write("locals.txt", "local:a\n");
+    for hosts in [&["local:a"][..], &["--hosts", "locals.txt"]] {
+        for option in ["--become", "--become=bob", "--remote-binary=/bin/true"] {
+            let error = with(&[hosts, &[option][..]].concat());
+            let name = option.split('=').next().unwrap();
+            assert!(error.contains(&format!("{name} does not hold for `local:a`")), "{error}");
+        }
+    }
     for address in ["ssh://root:canary@web1", "root:canary@web1", "x=root:canary@web1:22"] {
         let error = with(&[address]);
         assert!(!error.contains("canary") && error.contains("root:(secret)@web1"), "{error}");

@@ -253,6 +253,30 @@ async fn a_warm_start_costs_at_most_three_round_trips_more_than_a_plain_command(
     assert!(warms.iter().all(|warm| *warm < plain + trip * 3 + trip / 2), "plain {plain:?}, warm {warms:?}");
 }
 
+#[tokio::test]
+#[ignore = "needs root and sshd"]
+async fn small_packets_are_enough_and_a_way_that_loses_large_ones_is_named() {
+    if !inside(module_path!(), "small_packets_are_enough_and_a_way_that_loses_large_ones_is_named") {
+        return;
+    }
+    let net = Net::new();
+    let host = net.host(Setup::default());
+    let program = Executable::at("/bin/bash").await.unwrap();
+    host.narrow(576, true);
+    let link = Link::open(&host.at("ann"), &net.options(), &program).await.unwrap();
+    link.copy().await.unwrap();
+    assert_eq!(run_there(&link, &text(&["-c", "echo ok"]), &[], b"").await.unwrap().stdout, b"ok\n");
+    link.close().await;
+    // As behind a tunnel whose errors a firewall drops: the connection is made, and then nothing large arrives.
+    host.narrow(576, false);
+    let began = Instant::now();
+    let error = Link::open(&host.at("ann"), &net.options(), &program).await.unwrap_err();
+    assert!(matches!(error.problem, LinkProblem::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("timed out after it had answered"), "{error}");
+    assert!(error.to_string().contains("MTU"), "{error}");
+    assert!(began.elapsed() < NOTICED, "{:?}", began.elapsed());
+}
+
 /// The memory of a process that no other one shares, in kilobytes.
 fn own_kilobytes(pid: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();

@@ -325,6 +325,14 @@ impl Host {
         }
     }
 
+    /// Packets of more bytes than this do not get through; unless its end and ours know that (`is_known`), they are lost.
+    pub(crate) fn narrow(&self, bytes: u32, is_known: bool) {
+        let (n, at_ends) = (self.number, if is_known { bytes } else { 1500 });
+        run(self.command("ip").args(["link", "set", "eth0", "mtu", &at_ends.to_string()]));
+        here(&format!("ip link set v{n} mtu {bytes}"));
+        here(&format!("ip link set br0 mtu {at_ends}"));
+    }
+
     /// From now on each packet to and from it comes later by this time, until what is returned is dropped.
     pub(crate) fn delay(&self, milliseconds: u32) -> Process {
         let n = self.number;

@@ -107,6 +107,7 @@ pub(super) async fn hosts(
     let sends = file.is_some() || *world_hosts || hosts.iter().any(|host| !host.starts_with(LOCAL));
     let options = ssh.link_options(screen)?;
     let mut addresses = Addresses::new(ssh.reach(options.clone(), sends).await?).resolved(options);
+    addresses = addresses.needs_ssh(ssh.needs_ssh());
     for host in hosts {
         addresses = addresses.host(host)?;
     }

@@ -239,6 +239,12 @@ impl SshOptions {
         given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
     }
 
+    /// An option by which something else runs on a host over SSH than in a process on this host.
+    pub(crate) fn needs_ssh(&self) -> Option<&'static str> {
+        let given = [("--become", self.r#become.is_some()), ("--remote-binary", self.remote_binary.is_some())];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
+
     /// How ssh is used.
     pub(crate) fn link_options(&self, screen: &Screen) -> Result<LinkOptions, CommandError> {
         let has_terminal = prompt::has_terminal();

@@ -31,6 +31,8 @@ pub struct Addresses {
     reach: Box<dyn Fn(Endpoint) -> Host + Send>,
     /// How ssh is asked what its configuration makes of the addresses.
     ssh: Option<SshOptions>,
+    /// What does not hold for a process on this host, so that none may be named.
+    needs_ssh: Option<&'static str>,
     given: Vec<Address>,
     file: Option<ListFile>,
     world: Option<LivingHosts>,
@@ -59,7 +61,7 @@ impl fmt::Debug for Addresses {
 impl Addresses {
     /// No hosts yet. `reach` makes a host of each address.
     pub fn new(reach: impl Fn(Endpoint) -> Host + Send + 'static) -> Addresses {
-        Addresses { reach: Box::new(reach), ssh: None, given: Vec::new(), file: None, world: None }
+        Addresses { reach: Box::new(reach), ssh: None, needs_ssh: None, given: Vec::new(), file: None, world: None }
     }
 
     /// Two addresses are refused too if ssh, used in this way, leads both to one host. Default: the text of the
@@ -67,6 +69,13 @@ impl Addresses {
     #[must_use]
     pub fn resolved(mut self, options: SshOptions) -> Addresses {
         self.ssh = Some(options);
+        self
+    }
+
+    /// Refuses `local:NAME`, for which this option does not hold.
+    #[must_use]
+    pub(crate) fn needs_ssh(mut self, option: Option<&'static str>) -> Addresses {
+        self.needs_ssh = option;
         self
     }
 
@@ -112,6 +121,14 @@ impl Hosts for Addresses {
         }
         if let Some(world) = &mut self.world {
             addresses.extend(world.read().await?);
+        }
+        let local = addresses.iter().find(|address| matches!(address, Address::Local(_)));
+        if let (Some(option), Some(local)) = (self.needs_ssh, local) {
+            let why = format!(
+                "{option} does not hold for `local:{}`, a process on this host: leave out one of them",
+                local.name()
+            );
+            return Err(HostsError::Other(why));
         }
         let endpoint = |address: &Address| match address {
             Address::Ssh(endpoint) => Some(endpoint.clone()),

@@ -20,8 +20,12 @@ pub(super) struct Evidence<'a> {
 }
 
 /// Messages that are noise in front of the one that counts.
-const NOISE: [&str; 6] =
-    ["Warning: Permanently added", "debug", "** ", "Connection to ", "Shared connection to ", "Pseudo-terminal"];
+const NOISE: [&str; 5] = ["Warning: Permanently added", "debug", "** ", "Shared connection to ", "Pseudo-terminal"];
+
+fn is_noise(line: &str) -> bool {
+    let is_end = line.starts_with("Connection to ") && line.ends_with("closed.");
+    is_end || NOISE.iter().any(|noise| line.starts_with(noise))
+}
 
 /// The problem behind what ssh printed; `None`: ssh itself has no complaint.
 pub(super) fn diagnose(evidence: Evidence<'_>) -> Option<LinkProblem> {
@@ -65,6 +69,16 @@ pub(super) fn diagnose(evidence: Evidence<'_>) -> Option<LinkProblem> {
     if was_in && let Some(report) = line(&lost) {
         return Some(LinkProblem::Lost { report });
     }
+    let silent = |line: &&str| line.starts_with("Connection to ") && line.trim_end().ends_with("timed out");
+    if let Some(line) = stderr.lines().rev().find(silent) {
+        let report = short(line);
+        return Some(match was_in {
+            true => LinkProblem::Lost { report },
+            false => LinkProblem::Unreachable {
+                report: format!("{report} after it had answered (are large packets lost on the way, by a wrong MTU?)"),
+            },
+        });
+    }
     let unreached = [
         "connect to host",
         "Connection timed out",
@@ -88,7 +102,7 @@ pub(super) fn diagnose(evidence: Evidence<'_>) -> Option<LinkProblem> {
 /// The last lines of standard error without noise, for people.
 pub(super) fn last_lines(stderr: &str) -> String {
     let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let telling = lines.iter().filter(|line| !NOISE.iter().any(|noise| line.starts_with(noise)));
+    let telling = lines.iter().filter(|line| !is_noise(line));
     let telling: Vec<&str> = telling.copied().collect();
     short(&telling[telling.len().saturating_sub(3)..].join(" / "))
 }
@@ -170,6 +184,10 @@ mod tests {
             ),
             ("kex_exchange_identification: Connection closed by remote host", ["can't be reached", "kex_exchange"]),
             ("Connection timed out during banner exchange", ["can't be reached", "banner"]),
+            (
+                "Connection to web1 port 22 timed out\r\n",
+                ["can't be reached: Connection to web1 port 22 timed out", "MTU"],
+            ),
         ] {
             let text = of(stderr, false);
             assert!(parts.iter().all(|part| text.contains(part)), "{stderr}: {text}");
@@ -197,6 +215,7 @@ mod tests {
     #[test]
     fn a_report_is_one_short_line_without_noise() {
         assert_eq!(last_lines("Warning: Permanently added x\nsh: 1: no\n\n"), "sh: 1: no");
+        assert_eq!(last_lines("Connection to h1 broke\nConnection to h1 closed.\r\n"), "Connection to h1 broke");
         assert_eq!(last_lines("a\nb\nc\nd\x1b[31m"), "b / c / d\\x1b[31m");
         assert!(short(&"ä".repeat(1000)).chars().count() == REPORT_MAX + 1);
     }
