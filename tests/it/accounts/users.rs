@@ -1,7 +1,7 @@
 //! Graphs with users on a simulated host.
 
 use mgmt::prelude::*;
-use mgmt::testing::Host;
+use mgmt::testing::{Answer, Host, Settled};
 
 /// The line of an account in a file.
 fn line(host: &Host, file: &str, name: &str) -> Option<String> {
@@ -345,4 +345,37 @@ fn another_user_of_the_same_name_is_left_as_it_is_by_an_undo() {
     run.converge();
     assert_eq!(lines(&host), before);
     assert!(run.story().contains("there is another user `ann` now, with the uid 1700"), "{}", run.story());
+}
+
+#[test]
+fn what_another_program_changes_while_a_tool_runs_is_looked_at_again() {
+    let host = Host::new();
+    host.write("/etc/group", host.read("/etc/group").unwrap() + "site:x:995:\n");
+    // Someone's `userdel` has removed the user, and removes its group now.
+    host.program("useradd --gid 995 *", |called| {
+        called.host.write("/etc/group", called.host.read("/etc/group").unwrap().replace("site:x:995:\n", ""));
+        Answer::fails(6, "useradd: group '995' does not exist\n")
+    });
+    // Someone else makes the group in the same moment.
+    host.program("groupadd team", |called| {
+        called.host.write("/etc/group", called.host.read("/etc/group").unwrap() + "team:x:1700:\n");
+        Answer::fails(9, "groupadd: group 'team' already exists\n")
+    });
+    let mut run = host.start(|g: &mut Graph| {
+        g.add(User::new("site"));
+        g.add(Group::new("team"));
+        Ok(())
+    });
+    run.converge();
+    assert!(line(&host, "/etc/passwd", "site").is_some() && line(&host, "/etc/group", "site").is_some());
+    assert_eq!(line(&host, "/etc/group", "team").unwrap(), "team:x:1700:");
+    assert_eq!(host.commands_run().iter().filter(|command| command.starts_with("useradd")).count(), 2);
+    // What fails for another reason fails.
+    host.program("useradd * other", |_| Answer::fails(1, "useradd: cannot open /etc/passwd\n"));
+    run.swap(|g: &mut Graph| {
+        g.add(User::new("other"));
+        Ok(())
+    });
+    assert!(matches!(run.settle(), Settled::Hopeless));
+    assert_eq!(host.commands_run().iter().filter(|command| command.ends_with(" other")).count(), 1);
 }

@@ -87,7 +87,10 @@ impl Converge for Group {
             return Ok(());
         };
         record(cx, self, found).await?;
-        tool.run(cx).await
+        let Err(error) = tool.run(cx).await else { return Ok(()) };
+        // Another program may have been in the middle of a change.
+        let is_same = self.tool(cx).await.is_ok_and(|now| now.is_some_and(|(now, _)| now == tool));
+        Err(if is_same { error } else { error.outdated() })
     }
 
     async fn foresee(&self, cx: &CheckCx, _: &Vec<Change>) -> Result<()> {

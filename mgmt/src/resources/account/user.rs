@@ -177,8 +177,11 @@ impl Converge for User {
             return Ok(());
         }
         record(cx, &wanted, seen).await?;
-        for tool in tools {
-            tool.run(cx).await?;
+        for (n, tool) in tools.iter().enumerate() {
+            let Err(error) = tool.run(cx).await else { continue };
+            // Another program may have been in the middle of a change: `userdel` removes a user before its group.
+            let is_same = async || plan(cx, &wanted).await.is_ok_and(|(now, _)| now == tools);
+            return Err(if n > 0 || is_same().await { error } else { error.outdated() });
         }
         Ok(())
     }
