@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::kit::program::{Ended, Program, Running, example, remote_example};
+#[cfg(feature = "ssh")]
+use crate::kit::program::remote_example;
+use crate::kit::program::{Ended, Program, Running, example};
 
 fn run(name: &str, prefix: &Path, args: &str) -> Ended {
     Program::new(&example(name)).arg("--prefix").arg(prefix).args(args).run()

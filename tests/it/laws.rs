@@ -1,8 +1,6 @@
 //! The built-in kinds keep the laws of all kinds.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::Duration;
@@ -343,27 +341,29 @@ fn http_file() {
     assert_eq!(laws::check(Subject::new(|_| HttpFile::new("/motd").data("hello\n"))), WITHOUT_A_BREAK);
 }
 
-/// A server that gives every client the same body.
-fn server() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            // The head of the request fits into one buffer; a client that has gone is no matter.
-            let (mut stream, mut head) = (stream, [0; 4096]);
-            drop(stream.read(&mut head));
-            drop(
-                stream.write_all(
-                    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"1\"\r\nConnection: close\r\n\r\nhello",
-                ),
-            );
-        }
-    });
-    url
-}
-
+#[cfg(feature = "http-client")]
 #[test]
 fn http_client() {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    /// A server that gives every client the same body.
+    fn server() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // The head of the request fits into one buffer; a client that has gone is no matter.
+                let (mut stream, mut head) = (stream, [0; 4096]);
+                drop(stream.read(&mut head));
+                drop(stream.write_all(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag: \"1\"\r\nConnection: close\r\n\r\nhello",
+                ));
+            }
+        });
+        url
+    }
+
     let url = server();
     let value = url.clone();
     assert_eq!(laws::check(Subject::new(move |_| HttpClient::new(&value))), WITHOUT_DRIFT);
