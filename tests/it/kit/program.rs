@@ -55,7 +55,8 @@ pub fn example(name: &str) -> PathBuf {
     path
 }
 
-/// The example `remote`, which needs the feature `ssh`.
+/// The example `remote`.
+#[cfg(feature = "ssh")]
 pub fn remote_example() -> PathBuf {
     let sources = ["mgmt/src", "mgmt-macros/src", "examples"];
     let arguments = ["--example", "remote", "--features", "ssh"];
