@@ -412,6 +412,7 @@ mount --bind "$K/home" /home
 mount --bind "$K/tmp" /tmp
 mount --bind "$K/var-tmp" /var/tmp
 mount --bind "$K/var-cache" /var/cache
+mount -t tmpfs -o mode=755 tmpfs /var/lib
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /run/sshd
