@@ -70,7 +70,9 @@ pub(super) fn diagnose(evidence: Evidence<'_>) -> Option<LinkProblem> {
         return Some(LinkProblem::Lost { report });
     }
     let silent = |line: &&str| line.starts_with("Connection to ") && line.trim_end().ends_with("timed out");
-    if let Some(line) = stderr.lines().rev().find(silent) {
+    if let Some(line) = stderr.lines().rev().find(silent)
+        && !stderr.contains("banner exchange")
+    {
         let report = short(line);
         return Some(match was_in {
             true => LinkProblem::Lost { report },
