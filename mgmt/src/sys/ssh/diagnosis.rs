@@ -69,17 +69,12 @@ pub(super) fn diagnose(evidence: Evidence<'_>) -> Option<LinkProblem> {
     if was_in && let Some(report) = line(&lost) {
         return Some(LinkProblem::Lost { report });
     }
-    let silent = |line: &&str| line.starts_with("Connection to ") && line.trim_end().ends_with("timed out");
-    if let Some(line) = stderr.lines().rev().find(silent)
-        && !stderr.contains("banner exchange")
-    {
-        let report = short(line);
-        return Some(match was_in {
-            true => LinkProblem::Lost { report },
-            false => LinkProblem::Unreachable {
-                report: format!("{report} after it had answered (are large packets lost on the way, by a wrong MTU?)"),
-            },
-        });
+    let no_connection = |report: String| match was_in {
+        true => LinkProblem::Lost { report },
+        false => LinkProblem::Unreachable { report },
+    };
+    if let Some(report) = fell_silent(stderr) {
+        return Some(no_connection(report));
     }
     let unreached = [
         "connect to host",
@@ -92,13 +87,14 @@ pub(super) fn diagnose(evidence: Evidence<'_>) -> Option<LinkProblem> {
         "stdio forwarding failed",
         "not responding",
     ];
-    if let Some(report) = line(&unreached) {
-        return Some(match was_in {
-            true => LinkProblem::Lost { report },
-            false => LinkProblem::Unreachable { report },
-        });
-    }
-    None
+    line(&unreached).map(no_connection)
+}
+
+/// The host had answered, and then nothing came any more.
+fn fell_silent(stderr: &str) -> Option<String> {
+    let is_it = |line: &&str| line.starts_with("Connection to ") && line.trim_end().ends_with("timed out");
+    let line = stderr.lines().rev().find(is_it).filter(|_| !stderr.contains("banner exchange"))?;
+    Some(format!("{} after it had answered (are large packets lost on the way, by a wrong MTU?)", short(line)))
 }
 
 /// The last lines of standard error without noise, for people.
@@ -186,6 +182,10 @@ mod tests {
             ),
             ("kex_exchange_identification: Connection closed by remote host", ["can't be reached", "kex_exchange"]),
             ("Connection timed out during banner exchange", ["can't be reached", "banner"]),
+            (
+                "Connection timed out during banner exchange\r\nConnection to web1 port 22 timed out\r\n",
+                ["can't be reached: Connection timed out during", "banner"],
+            ),
             (
                 "Connection to web1 port 22 timed out\r\n",
                 ["can't be reached: Connection to web1 port 22 timed out", "MTU"],
