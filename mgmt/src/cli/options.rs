@@ -294,6 +294,11 @@ fn number(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(wrong)
 }
 
+/// The first option that is given.
+pub(crate) fn first_given(options: &[(&'static str, bool)]) -> Option<&'static str> {
+    options.iter().find(|(_, is_given)| *is_given).map(|(option, _)| *option)
+}
+
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     if let Some(time) = with_units(text) {
         return Ok(time);

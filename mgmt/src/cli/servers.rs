@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::options::first_given;
 use crate::cli::report::CommandError;
 use crate::cli::world::{Seeds, WorldOptions, seeds, ttl};
 use crate::resource::World;
@@ -99,7 +100,7 @@ impl ServerOptions {
             ("--no-server", self.no_server),
             ("--leave", self.leave),
         ];
-        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+        first_given(&given)
     }
 
     /// Whether this host runs a server, or is ready to.
@@ -118,7 +119,7 @@ impl ServerOptions {
             ("--server-space", self.server_space.is_some()),
             ("--leave", self.leave),
         ];
-        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+        first_given(&given)
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
+#[cfg(feature = "ssh")]
+use crate::cli::options::first_given;
 use crate::cli::options::seconds;
 use crate::cli::report::CommandError;
 use crate::cli::servers::ServerOptions;
@@ -157,8 +159,8 @@ impl WorldOptions {
         let wrong = |text: String| Err(CommandError::Other(text));
         if self.ssh_url.is_none() {
             let given = [("--ssh-hostkey", self.ssh_hostkey.is_some()), ("--ssh-id", self.ssh_id.is_some())];
-            return match given.iter().find(|(_, is_given)| *is_given) {
-                Some((option, _)) => wrong(format!("`{option}` is for the host of `--ssh-url`: give that too")),
+            return match first_given(&given) {
+                Some(option) => wrong(format!("`{option}` is for the host of `--ssh-url`: give that too")),
                 None => Ok(()),
             };
         }

@@ -90,17 +90,22 @@ impl<T: Send + 'static> Away<T> {
     /// have written is durable. A task continues the others.
     pub(super) fn stay(mut self) -> Stayed {
         let (ended, gathered) = gathering(|| self.poll_unless_cancelled());
-        let Some(gathered) = gathered else { return Stayed::Ended(self.leave(ended)) };
-        if ended.is_some() {
-            gathered.sync();
-            return Stayed::Ended(self.leave(ended));
+        match (gathered, ended) {
+            (Some(gathered), None) => {
+                let yielded = self.errand.yielded();
+                let then = move || {
+                    let ended = self.poll_unless_cancelled();
+                    Stayed::Ended(self.leave(ended))
+                };
+                Stayed::Written { yielded, gathered, then: Box::new(then) }
+            }
+            (gathered, ended) => {
+                if let Some(gathered) = gathered {
+                    gathered.sync();
+                }
+                Stayed::Ended(self.leave(ended))
+            }
         }
-        let yielded = self.errand.yielded();
-        let then = move || {
-            let ended = self.poll_unless_cancelled();
-            Stayed::Ended(self.leave(ended))
-        };
-        Stayed::Written { yielded, gathered, then: Box::new(then) }
     }
 
     fn poll_unless_cancelled(&mut self) -> Option<Ended<T>> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::logs::Screen;
+use crate::cli::options::first_given;
 use crate::cli::remote::cluster::Cluster;
 #[cfg(feature = "yaml")]
 use crate::cli::remote::files::run_files;
@@ -67,8 +68,8 @@ fn refuse_options(session: &Session) -> Result<(), CommandError> {
         ("--metrics", options.metrics().is_some()),
         ("--converged-status-file", options.converged_status_file.is_some()),
     ];
-    match given.iter().find(|(_, is_given)| *is_given) {
-        Some((name, _)) => {
+    match first_given(&given) {
+        Some(name) => {
             let why = format!("{name} is for a run on this host: leave it out (`remote run --json` prints all events)");
             Err(CommandError::Other(why))
         }
@@ -107,7 +108,9 @@ pub(super) async fn hosts(
     let sends = file.is_some() || *world_hosts || hosts.iter().any(|host| !host.starts_with(LOCAL));
     let options = ssh.link_options(screen)?;
     let mut addresses = Addresses::new(ssh.reach(options.clone(), sends).await?).resolved(options);
-    addresses = addresses.needs_ssh(ssh.needs_ssh());
+    if let Some(option) = ssh.needs_ssh() {
+        addresses = addresses.ssh_only(option);
+    }
     for host in hosts {
         addresses = addresses.host(host)?;
     }
@@ -195,8 +198,8 @@ fn until(session: &Session, options: &RemoteRunOptions) -> Result<(FleetUntil, O
     if options.detach {
         let lasts = "--detach needs a working directory that lasts, where the run is found again: leave out";
         let given =
-            [(session.options.tmp_prefix, "--tmp-prefix"), (session.options.allow_tmp_prefix, "--allow-tmp-prefix")];
-        if let Some((_, name)) = given.iter().find(|(is_given, _)| *is_given) {
+            [("--tmp-prefix", session.options.tmp_prefix), ("--allow-tmp-prefix", session.options.allow_tmp_prefix)];
+        if let Some(name) = first_given(&given) {
             return wrong(&format!("{lasts} {name}"));
         }
         if options.ssh.no_caching {

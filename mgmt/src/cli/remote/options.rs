@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::help;
 use crate::cli::logs::Screen;
-use crate::cli::options::seconds;
+use crate::cli::options::{first_given, seconds};
 use crate::cli::remote::prompt::Prompt;
 use crate::cli::report::CommandError;
 use crate::remote::{Host, Job, Ssh};
@@ -236,13 +236,13 @@ impl SshOptions {
             ("--remote-binary", self.remote_binary.is_some()),
             ("--no-world", self.no_world),
         ];
-        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+        first_given(&given)
     }
 
     /// An option by which something else runs on a host over SSH than in a process on this host.
     pub(crate) fn needs_ssh(&self) -> Option<&'static str> {
         let given = [("--become", self.r#become.is_some()), ("--remote-binary", self.remote_binary.is_some())];
-        given.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+        first_given(&given)
     }
 
     /// How ssh is used.

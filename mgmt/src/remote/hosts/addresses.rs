@@ -32,7 +32,7 @@ pub struct Addresses {
     /// How ssh is asked what its configuration makes of the addresses.
     ssh: Option<SshOptions>,
     /// What does not hold for a process on this host, so that none may be named.
-    needs_ssh: Option<&'static str>,
+    ssh_only: Option<String>,
     given: Vec<Address>,
     file: Option<ListFile>,
     world: Option<LivingHosts>,
@@ -61,7 +61,7 @@ impl fmt::Debug for Addresses {
 impl Addresses {
     /// No hosts yet. `reach` makes a host of each address.
     pub fn new(reach: impl Fn(Endpoint) -> Host + Send + 'static) -> Addresses {
-        Addresses { reach: Box::new(reach), ssh: None, needs_ssh: None, given: Vec::new(), file: None, world: None }
+        Addresses { reach: Box::new(reach), ssh: None, ssh_only: None, given: Vec::new(), file: None, world: None }
     }
 
     /// Two addresses are refused too if ssh, used in this way, leads both to one host. Default: the text of the
@@ -72,10 +72,11 @@ impl Addresses {
         self
     }
 
-    /// Refuses `local:NAME`, for which this option does not hold.
+    /// Refuses `local:NAME`, since this option of the program holds for hosts over SSH alone, as another user there
+    /// does. Default: nothing is refused.
     #[must_use]
-    pub(crate) fn needs_ssh(mut self, option: Option<&'static str>) -> Addresses {
-        self.needs_ssh = option;
+    pub fn ssh_only(mut self, option: impl Into<String>) -> Addresses {
+        self.ssh_only = Some(option.into());
         self
     }
 
@@ -123,7 +124,7 @@ impl Hosts for Addresses {
             addresses.extend(world.read().await?);
         }
         let local = addresses.iter().find(|address| matches!(address, Address::Local(_)));
-        if let (Some(option), Some(local)) = (self.needs_ssh, local) {
+        if let (Some(option), Some(local)) = (&self.ssh_only, local) {
             let why = format!(
                 "{option} does not hold for `local:{}`, a process on this host: leave out one of them",
                 local.name()

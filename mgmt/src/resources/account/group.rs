@@ -8,7 +8,7 @@ use crate::resources::account::files::{AccountFiles, Lines, taken};
 use crate::resources::account::group_reverse::record;
 use crate::resources::account::names::{wrong_id, wrong_name};
 use crate::resources::account::state::AccountState;
-use crate::resources::account::tools::{Tool, Turn, shipped};
+use crate::resources::account::tools::{Tool, Turn, chosen_too_early, shipped};
 use crate::sys::account_files::{GROUP, GroupLine, PASSWD, UserLine};
 use mgmt_macros::Resource;
 
@@ -88,9 +88,8 @@ impl Converge for Group {
         };
         record(cx, self, found).await?;
         let Err(error) = tool.run(cx).await else { return Ok(()) };
-        // Another program may have been in the middle of a change.
-        let is_same = self.tool(cx).await.is_ok_and(|now| now.is_some_and(|(now, _)| now == tool));
-        Err(if is_same { error } else { error.outdated() })
+        let is_chosen_again = self.tool(cx).await.is_ok_and(|now| now.is_some_and(|(now, _)| now == tool));
+        Err(chosen_too_early(error, is_chosen_again))
     }
 
     async fn foresee(&self, cx: &CheckCx, _: &Vec<Change>) -> Result<()> {

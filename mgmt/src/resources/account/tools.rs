@@ -114,6 +114,12 @@ impl Tool {
     }
 }
 
+/// The error of a tool. If it would not be chosen again now, another program was in the middle of a change: `userdel`
+/// removes a user before its group.
+pub(super) fn chosen_too_early(error: Error, is_chosen_again: bool) -> Error {
+    if is_chosen_again { error } else { error.outdated() }
+}
+
 /// Only root can change accounts.
 fn must_be_root() -> Result<()> {
     if users::is_root() {

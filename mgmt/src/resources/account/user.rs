@@ -10,7 +10,7 @@ use crate::resources::account::expiry::Expiry;
 use crate::resources::account::files::AccountFiles;
 use crate::resources::account::names::{wrong_hash, wrong_id, wrong_name, wrong_text};
 use crate::resources::account::state::AccountState;
-use crate::resources::account::tools::{Tool, Turn, shipped};
+use crate::resources::account::tools::{Tool, Turn, chosen_too_early, shipped};
 use crate::resources::account::user_reverse::record;
 use crate::resources::account::user_wanted::{Main, Seen, Wanted};
 use crate::sys::account_files::{GROUP, PASSWD, SHADOW};
@@ -179,9 +179,9 @@ impl Converge for User {
         record(cx, &wanted, seen).await?;
         for (n, tool) in tools.iter().enumerate() {
             let Err(error) = tool.run(cx).await else { continue };
-            // Another program may have been in the middle of a change: `userdel` removes a user before its group.
-            let is_same = async || plan(cx, &wanted).await.is_ok_and(|(now, _)| now == tools);
-            return Err(if n > 0 || is_same().await { error } else { error.outdated() });
+            // After the first one, others are chosen.
+            let is_chosen_again = n > 0 || plan(cx, &wanted).await.is_ok_and(|(now, _)| now == tools);
+            return Err(chosen_too_early(error, is_chosen_again));
         }
         Ok(())
     }

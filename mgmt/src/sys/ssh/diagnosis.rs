@@ -74,7 +74,8 @@ pub(super) fn diagnose(evidence: Evidence<'_>) -> Option<LinkProblem> {
         false => LinkProblem::Unreachable { report },
     };
     if let Some(report) = fell_silent(stderr) {
-        return Some(no_connection(report));
+        let hint = " after it had answered (are large packets lost on the way, by a wrong MTU?)";
+        return Some(no_connection(report + if was_in { "" } else { hint }));
     }
     let unreached = [
         "connect to host",
@@ -94,7 +95,7 @@ pub(super) fn diagnose(evidence: Evidence<'_>) -> Option<LinkProblem> {
 fn fell_silent(stderr: &str) -> Option<String> {
     let is_it = |line: &&str| line.starts_with("Connection to ") && line.trim_end().ends_with("timed out");
     let line = stderr.lines().rev().find(is_it).filter(|_| !stderr.contains("banner exchange"))?;
-    Some(format!("{} after it had answered (are large packets lost on the way, by a wrong MTU?)", short(line)))
+    Some(short(line))
 }
 
 /// The last lines of standard error without noise, for people.
@@ -196,6 +197,8 @@ mod tests {
         }
         assert!(of("Timeout, server web1 not responding.", true).contains("lost: Timeout"));
         assert!(of("client_loop: send disconnect: Broken pipe", true).contains("lost"));
+        let silent = of("Connection to web1 port 22 timed out\r\n", true);
+        assert!(silent.contains("lost: Connection to web1") && !silent.contains("MTU"), "{silent}");
         assert_eq!(of("Welcome!\n", false), "");
     }
 
