@@ -15,6 +15,7 @@ use super::fd::Fd;
 use super::read::open_dir;
 use super::stat::{Stat, stat_fd};
 use super::walk::Place;
+use super::whole;
 use super::write::WriteFs;
 
 /// The most files, and the most directories, that a batch holds open: when it reaches this, it makes all of them
@@ -63,6 +64,8 @@ pub(super) struct NewFile {
     pub(super) fd: Arc<Fd>,
     pub(super) place: Place,
     pub(super) stat: Stat,
+    /// Files with lower numbers were opened before anything was written into this one.
+    pub(super) opened: u64,
 }
 
 impl WriteFs {
@@ -227,16 +230,7 @@ impl Due {
 
     /// Does several commits together: all their files first, then each of their directories once.
     pub(super) fn sync_all(dues: &mut [Due]) {
-        let files = || dues.iter().flat_map(|due| &due.owed.files);
-        if files().nth(1).is_some() {
-            // Starts writing all of them to the disk before the first is waited for. This only saves time.
-            files().for_each(|file| file.fd.begin_sync());
-        }
-        for due in &mut *dues {
-            for file in mem::take(&mut due.owed.files) {
-                due.note(due.fs.sync_file_now(&file));
-            }
-        }
+        Due::sync_files(dues);
         let mut synced = BTreeSet::new();
         for due in dues {
             for dir in mem::take(&mut due.owed.dirs) {
@@ -246,6 +240,23 @@ impl Due {
                     due.note(outcome);
                 }
                 due.dirs += 1;
+            }
+        }
+    }
+
+    fn sync_files(dues: &mut [Due]) {
+        let Some(fs) = dues.first().map(|due| &due.fs) else { return };
+        let files: Vec<&NewFile> = dues.iter().flat_map(|due| &due.owed.files).collect();
+        let is_done = whole::sync(&fs.inner.calls, &files);
+        if !is_done && files.len() > 1 {
+            // Starts writing all of them to the disk before the first is waited for. This only saves time.
+            files.iter().for_each(|file| file.fd.begin_sync());
+        }
+        for due in dues {
+            for file in mem::take(&mut due.owed.files) {
+                if !is_done {
+                    due.note(due.fs.sync_file_now(&file));
+                }
             }
         }
     }

@@ -47,6 +47,8 @@ pub enum Call {
     SetXattr,
     /// Makes a file's content durable.
     Sync,
+    /// Makes a whole file system durable.
+    SyncAll,
     /// Makes the entries of a directory durable.
     SyncDir,
     /// Puts something under its final name.
@@ -89,6 +91,7 @@ impl fmt::Display for Call {
             Call::SetTimes => "utimens",
             Call::SetXattr => "setxattr",
             Call::Sync => "fsync",
+            Call::SyncAll => "sync of file system",
             Call::SyncDir => "fsync of directory",
             Call::Rename => "rename",
             Call::MakeDir => "mkdir",

@@ -280,6 +280,11 @@ impl Fd {
         on!(self, fd => rustix::fs::fsync(fd), file => file.stat().map(drop))
     }
 
+    /// Makes everything in the file system of this object durable, but for what the file system does not report.
+    pub(super) fn sync_file_system(&self) -> Result<()> {
+        on!(self, fd => rustix::fs::syncfs(fd), _file => Err(rustix::io::Errno::OPNOTSUPP))
+    }
+
     /// Lets the system begin to write the content to the disk.
     pub(super) fn begin_sync(&self) {
         // This only saves time.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ type Outcome = Result<usize, FsError>;
 #[derive(Default)]
 pub(super) struct Group {
     devices: Mutex<BTreeMap<u64, Device>>,
+    /// How many files have been opened to be written.
+    opened: AtomicU64,
 }
 
 #[derive(Default)]
@@ -176,6 +179,11 @@ fn lost() -> ! {
 }
 
 impl Group {
+    /// A number for a file that is open now, and that nothing has been written into.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened.fetch_add(1, Ordering::SeqCst)
+    }
+
     /// Marks the device as being synced. Returns whether it was not before.
     fn take_turn(&self, device: u64) -> bool {
         let mut devices = self.lock();

@@ -29,6 +29,7 @@ mod temp;
 mod tests;
 mod tree;
 mod walk;
+mod whole;
 mod write;
 
 pub use attributes::Attributes;

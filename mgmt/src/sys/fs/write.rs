@@ -243,6 +243,7 @@ impl WriteFs {
         let desired = asked.or(&as_it_was);
         let calls = &self.inner.calls;
         let mut temp = Temp::create(calls, &place, euid, desired.mode.unwrap_or(FILE_MODE))?;
+        let opened = self.inner.group.opened();
         let digest = fill(calls, &temp, &mut content, &place.path)?;
         let is_kept = kept.is_some() && adoption != Adoption::Foreign;
         let alike = Alike::new(&content, likeness);
@@ -264,7 +265,7 @@ impl WriteFs {
         let fd = Arc::clone(&temp.fd);
         drop(temp);
         if named_first {
-            self.sync_new(NewFile { fd, place, stat: stat.clone() })?;
+            self.sync_new(NewFile { fd, place, stat: stat.clone(), opened })?;
         } else if options.durable {
             self.sync_parent(&place)?;
         }

@@ -172,6 +172,29 @@ async fn a_large_file_is_synced_before_its_commit() {
     assert_eq!((faults.count(Call::Sync), faults.count(Call::SyncDir)), (1, 1));
 }
 
+#[test]
+fn many_new_files_are_synced_by_one_call_if_it_costs_little_and_one_by_one_if_it_fails() {
+    const COUNT: usize = 16;
+    for fails in [false, true] {
+        let (dir, faults) = (temp_dir(), Faults::new());
+        if fails {
+            faults.fail(At::Every(Call::SyncAll), ENOSPC);
+            faults.fail(At::Nth(Call::Sync, 3), ENOSPC);
+        }
+        let batch = WriteFs::with_faults(faults.clone()).batch();
+        for n in 0..COUNT {
+            let path = dir.path().join(n.to_string());
+            batch.fs().write_file(path, "x", &WriteOptions::new().named_first(true)).unwrap();
+        }
+        assert_eq!(batch.commit().is_err(), fails);
+        let counts = (faults.count(Call::SyncAll), faults.count(Call::Sync), faults.count(Call::SyncDir));
+        // What it costs depends on the file system, and on what other programs write.
+        let is_one_by_one = counts.0 <= usize::from(fails) && counts.1 == COUNT;
+        assert!(counts.2 == 1 && (is_one_by_one || !fails && counts == (1, 0, 1)), "{counts:?}");
+        assert_eq!(names(dir.path()).len(), if fails { COUNT - 1 } else { COUNT }, "one is taken back");
+    }
+}
+
 #[tokio::test]
 async fn nothing_to_commit_is_done_at_once() {
     assert_eq!(WriteFs::new().batch().commit_together(()).await.unwrap(), 0);
