@@ -10,8 +10,9 @@ use crate::sys::facts;
 /// Fewer files are made durable one by one.
 const FILES_MIN: usize = 8;
 
-/// So many bytes of other programs, for each file, may wait to be written.
-const OTHERS_BYTES_MAX: u64 = 64 << 10;
+/// So many bytes of other programs, for each file, may wait to be written: about what a disk writes in the time of an
+/// `fsync`.
+const OTHERS_BYTES_MAX: u64 = 256 << 10;
 
 /// File systems for which the call does what `fsync` does, but for the names in directories (magic numbers of
 /// statfs(2)): ext4, with ext2 and ext3, and XFS.
