@@ -10,8 +10,8 @@ use crate::sys::facts;
 /// Fewer files are made durable one by one.
 const FILES_MIN: usize = 8;
 
-/// So many bytes of other programs, for each file, may wait to be written: about what a disk writes in the time of an
-/// `fsync`.
+/// At most this many bytes of other programs, for each file, may wait to be written: about what a disk writes in the
+/// time of an `fsync`.
 const OTHERS_BYTES_MAX: u64 = 256 << 10;
 
 /// File systems for which the call does what `fsync` does, but for the names in directories (magic numbers of
@@ -52,8 +52,8 @@ fn is_little(files: &[&NewFile]) -> bool {
     pages.is_some_and(|pages| pages.saturating_mul(rustix::param::page_size() as u64) <= allowed)
 }
 
-/// The pages that wait to be written, by the lines of `/proc/vmstat`. Unlike those of `/proc/meminfo`, containers do not
-/// replace them by their own.
+/// The pages that wait to be written, by the lines of `/proc/vmstat`. Unlike those of `/proc/meminfo`, containers do
+/// not replace them by their own.
 fn unwritten(counts: &str) -> Option<u64> {
     let count = |name: &str| counts.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
     Some(count("nr_dirty ")? + count("nr_writeback ")?)
