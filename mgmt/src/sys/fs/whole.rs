@@ -27,13 +27,13 @@ const LINUX_MIN: (u32, u32) = (5, 17);
 pub(super) fn sync(calls: &Calls, files: &[&NewFile]) -> bool {
     // The call reports errors since its file was opened: that must be before any of them was written.
     let Some(first) = files.iter().min_by_key(|file| file.opened) else { return false };
-    let is_one = files.iter().all(|file| file.stat.dev == first.stat.dev);
+    let NewFile { fd, place, stat, .. } = first;
     files.len() >= FILES_MIN
-        && is_one
+        && files.iter().all(|file| file.stat.dev == stat.dev)
         && *IS_RELIABLE
-        && first.fd.file_system().is_ok_and(|kind| FILE_SYSTEMS.contains(&kind))
+        && calls.run(Call::Stat, &place.path, || fd.file_system()).is_ok_and(|kind| FILE_SYSTEMS.contains(&kind))
         && is_little(files)
-        && calls.run(Call::SyncAll, &first.place.path, || first.fd.sync_file_system()).is_ok()
+        && calls.run(Call::SyncAll, &place.path, || fd.sync_file_system()).is_ok()
 }
 
 static IS_RELIABLE: LazyLock<bool> = LazyLock::new(|| version(&facts::kernel()).is_some_and(|is| is >= LINUX_MIN));
