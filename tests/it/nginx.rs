@@ -37,6 +37,8 @@ fn get(machine: &Machine, path: &str, headers: &str) -> String {
 
 #[track_caller]
 fn is_served(machine: &Machine) {
+    // A reload ends a moment before the workers with the configuration of the package do.
+    machine.wait("their end", || machine.shell("! pgrep --euid www-data --exact nginx").run().code == Some(0));
     let page = get(machine, "/", "");
     assert!(page.contains("200 OK") && page.contains("<h1>booted</h1>"), "{page}");
     assert!(get(machine, "/admin/", "").contains("401 Unauthorized"));
