@@ -70,6 +70,12 @@ pub fn kernel() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
+/// The first two numbers of a version: those of `2.36`, or of `6.12.0-rc1`.
+pub(super) fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.trim().split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// The number of processors that this process may use, at least 1.
 pub fn cpus() -> usize {
     // The order of events must not depend on this machine.
@@ -169,6 +175,16 @@ mod tests {
         assert_eq!(os(root), Ok("Some System 1".to_owned()));
         assert_eq!((memory(root, "MemTotal:"), memory(root, "MemAvailable:")), (Ok(2 << 20), Ok(1024)));
         assert_eq!((load(root), uptime(root)), (Ok(0.25), Ok(61)));
+    }
+
+    #[test]
+    fn a_version_is_known_by_its_first_two_numbers() {
+        for (text, is) in [("6.12.0-rc1+debian", (6, 12)), ("5.17-generic", (5, 17)), ("2.36\n", (2, 36))] {
+            assert_eq!(version(text), Some(is));
+        }
+        for none in ["5", "unknown", "PRIVATE", ""] {
+            assert_eq!(version(none), None);
+        }
     }
 
     #[test]

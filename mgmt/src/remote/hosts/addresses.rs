@@ -72,8 +72,8 @@ impl Addresses {
         self
     }
 
-    /// Refuses `local:NAME`, since this option of the program holds for hosts over SSH alone, as another user there
-    /// does. Default: nothing is refused.
+    /// Refuses `local:NAME`: this option of the program, for example one for another user there, holds only for hosts
+    /// over SSH. Default: nothing is refused.
     #[must_use]
     pub fn ssh_only(mut self, option: impl Into<String>) -> Addresses {
         self.ssh_only = Some(option.into());

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::batch::NewFile;
 use super::calls::{Call, Calls};
-use crate::sys::facts;
+use crate::sys::facts::{kernel, version};
 
 /// Fewer files are made durable one by one.
 const FILES_MIN: usize = 8;
@@ -16,7 +16,7 @@ const OTHERS_BYTES_MAX: u64 = 256 << 10;
 
 /// File systems for which the call does what `fsync` does, but for the names in directories (magic numbers of
 /// statfs(2)): ext4, with ext2 and ext3, and XFS.
-const FILE_SYSTEMS: [u64; 2] = [0xEF53, 0x5846_5342];
+pub(super) const FILE_SYSTEMS: [u64; 2] = [0xEF53, 0x5846_5342];
 
 /// From this version of Linux on, the call reports what could not be written (syncfs(2): 5.8), also if only the file
 /// system itself has noticed (5.17).
@@ -36,13 +36,7 @@ pub(super) fn sync(calls: &Calls, files: &[&NewFile]) -> bool {
         && calls.run(Call::SyncAll, &place.path, || fd.sync_file_system()).is_ok()
 }
 
-static IS_RELIABLE: LazyLock<bool> = LazyLock::new(|| version(&facts::kernel()).is_some_and(|is| is >= LINUX_MIN));
-
-/// The first two numbers of the release of a kernel.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
+pub(super) static IS_RELIABLE: LazyLock<bool> = LazyLock::new(|| version(&kernel()).is_some_and(|is| is >= LINUX_MIN));
 
 /// Whether all that waits to be written on this machine is little beside these files.
 fn is_little(files: &[&NewFile]) -> bool {
@@ -62,14 +56,6 @@ fn unwritten(counts: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_kernel_is_known_by_the_first_two_numbers_of_its_release() {
-        assert_eq!(version("6.12.0-rc1+debian"), Some((6, 12)));
-        assert_eq!(version("5.17-generic"), Some((5, 17)));
-        assert_eq!(version("5"), None);
-        assert_eq!(version("unknown"), None);
-    }
 
     #[test]
     fn what_waits_to_be_written_is_dirty_or_under_way() {

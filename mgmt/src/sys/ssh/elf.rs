@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-use super::place::version;
+use crate::sys::facts::version;
 
 const TYPE_INTERPRETER: u32 = 3;
 const TYPE_LOAD: u32 = 1;

@@ -3,6 +3,7 @@
 use super::diagnosis::short;
 use super::elf::Needs;
 use super::error::LinkProblem;
+use crate::sys::facts::version;
 
 /// A directory that can't be used there, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,12 +98,6 @@ impl There {
         let (found, target) = ("none of them".to_owned(), needs.target_for(&self.machine));
         LinkProblem::WrongLibrary { needed, found, target }
     }
-}
-
-/// `2.36` as numbers.
-pub(super) fn version(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.trim().split('.').map(|number| number.parse().ok());
-    Some((numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]
