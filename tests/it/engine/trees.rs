@@ -133,6 +133,13 @@ impl Stage {
         told
     }
 
+    /// All checks got just entries of these. An entry can come twice: what is told before the hub has looked at all that
+    /// is new, which takes long on a busy machine, is told again after that.
+    fn assert_within(&self, told: &[Option<BTreeSet<PathBuf>>], names: &[&str]) {
+        let all = self.set(names);
+        assert!(told.iter().all(|told| told.as_ref().is_some_and(|told| told.is_subset(&all))), "{told:?}");
+    }
+
     fn set(&self, names: &[&str]) -> BTreeSet<PathBuf> {
         names.iter().map(|name| self.path(name)).collect()
     }
@@ -154,14 +161,13 @@ async fn a_check_is_told_what_has_changed_until_one_finds_the_resource_in_sync()
     fs::create_dir(stage.path("d")).unwrap();
     stage.until_told("d").await;
     fs::write(stage.path("d/a"), "").unwrap();
-    for told in stage.until_told("d/a").await {
-        assert_eq!(told, Some(stage.set(&["d/a"])));
-    }
+    let told = stage.until_told("d/a").await;
+    stage.assert_within(&told, &["d", "d/a"]);
     // The apply writes nothing that the watch would report; the entry stays until a check has found it in sync.
     stage.say([Say::Drift]);
     fs::write(stage.path("b"), "").unwrap();
     stage.until_told("b").await;
-    stage.say([Say::Drift, Say::Drift]);
+    stage.say((0..10).map(|_| Say::Drift));
     fs::remove_file(stage.path("b")).unwrap();
     stage.checks(1).await;
     stage.forget();
@@ -186,7 +192,8 @@ async fn what_happens_during_a_check_is_told_to_the_next_one_and_a_failure_is_a_
     tokio::time::sleep(Duration::from_millis(50)).await;
     until.notify_one();
     let told = stage.until_told("b").await;
-    assert_eq!(told, [Some(stage.set(&["a"])), Some(stage.set(&["b"]))]);
+    assert_eq!(told[0], Some(stage.set(&["a"])));
+    stage.assert_within(&told[1..], &["a", "b"]);
     stage.say([Say::Fail]);
     fs::create_dir(stage.path("c")).unwrap();
     stage.checks(2).await;
@@ -221,9 +228,10 @@ async fn a_check_that_is_cancelled_by_a_swap_loses_nothing_and_one_after_a_swap_
     fs::create_dir(stage.path("b")).unwrap();
     until.notify_one();
     let told = stage.until_told("b").await;
-    assert_eq!(told, [Some(stage.set(&["a"])), None], "what others own may be different");
+    assert_eq!(told[..2], [Some(stage.set(&["a"])), None], "what others own may be different");
     fs::create_dir(stage.path("c")).unwrap();
-    assert_eq!(stage.until_told("c").await, [Some(stage.set(&["c"]))]);
+    let told = stage.until_told("c").await;
+    stage.assert_within(&told, &["c"]);
     // The walker leaves while a check of it runs, and comes back.
     stage.say([Say::Wait(Arc::clone(&until))]);
     fs::create_dir(stage.path("d")).unwrap();
