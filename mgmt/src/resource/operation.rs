@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Poll, Waker};
 
 use crate::id::ResourceId;
+use crate::resource::any::AnyResource;
 use crate::resource::change::Change;
 use crate::resource::digest::Digest;
 use crate::resource::held::Contained;
@@ -98,7 +99,7 @@ const DOES: u8 = 2;
 /// The engine's data about one operation.
 pub(crate) struct Operation {
     /// The resource, until the operation has ended.
-    of: Option<Arc<dyn Identify>>,
+    of: Option<Arc<dyn AnyResource>>,
     /// The number of the resource in the engine.
     pub(crate) node: u32,
     pub(crate) services: Arc<Services>,
@@ -132,7 +133,7 @@ pub(crate) struct Operation {
 
 impl Operation {
     /// An operation of this resource.
-    pub(crate) fn new(of: Arc<dyn Identify>, node: u32, services: Arc<Services>) -> Operation {
+    pub(crate) fn new(of: Arc<dyn AnyResource>, node: u32, services: Arc<Services>) -> Operation {
         Operation {
             of: Some(of),
             node,
@@ -154,14 +155,13 @@ impl Operation {
         }
     }
 
-    /// Ends the operation and releases what it holds. Returns whether it can be used for another operation.
-    pub(crate) fn end(&mut self) -> bool {
-        (self.of, self.paths, self.recording) = (None, None, None);
+    /// Whether the memory of the operation can be used for another one, as far as it knows itself.
+    pub(crate) fn is_plain(&self) -> bool {
         self.extra.get().is_none()
     }
 
     /// Reuses the memory for another operation of the same engine.
-    pub(crate) fn again(&mut self, of: Arc<dyn Identify>, node: u32) {
+    pub(crate) fn again(&mut self, of: Arc<dyn AnyResource>, node: u32) {
         // The pattern has no `..`, so that a new field can't be forgotten.
         let Operation {
             of: former,
@@ -193,8 +193,9 @@ impl Operation {
         }
     }
 
-    fn of(&self) -> &dyn Identify {
-        self.of.as_deref().expect("nothing asks an operation that is over")
+    /// The resource, with what it received.
+    pub(crate) fn resource(&self) -> &Arc<dyn AnyResource> {
+        self.of.as_ref().expect("nothing asks an operation that is over")
     }
 
     fn extra(&self) -> &Extra {
@@ -203,12 +204,12 @@ impl Operation {
 
     /// The identity of the resource.
     pub(crate) fn id(&self) -> ResourceId {
-        self.of().id()
+        self.resource().id()
     }
 
     /// The kind of the resource.
     pub(crate) fn spec(&self) -> &'static KindSpec {
-        self.of().kind()
+        self.resource().spec()
     }
 
     /// The exit code with which the operation requests the end of the program.

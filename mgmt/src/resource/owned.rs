@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::resource::path_list::PathList;
@@ -48,7 +49,11 @@ pub(crate) fn is_engines(path: &Path, dir: &Path) -> bool {
 /// The paths that resources of the graph in force own, including those that follow from received values, as soon as
 /// these have arrived. All queries return the present state.
 #[derive(Default)]
-pub struct OwnedPaths(RwLock<Paths>);
+pub struct OwnedPaths {
+    paths: RwLock<Paths>,
+    /// The number of changes. Changed while `paths` is locked; every check reads it.
+    version: AtomicU64,
+}
 
 #[derive(Default)]
 struct Paths {
@@ -62,8 +67,6 @@ struct Paths {
     spared: Vec<PathBuf>,
     /// Files of which resources of the graph keep a part.
     parts: Arc<[PathBuf]>,
-    /// The number of changes.
-    version: u64,
 }
 
 impl Paths {
@@ -101,7 +104,7 @@ impl OwnState {
 
 impl OwnedPaths {
     fn read(&self) -> RwLockReadGuard<'_, Paths> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.paths.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a resource owns exactly this path.
@@ -173,16 +176,16 @@ impl OwnedPaths {
 
     /// Sets the engine's own working directory, and the files that the program needs itself.
     pub(crate) fn set_own(&self, own: PathBuf, spared: Vec<PathBuf>) {
-        let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
         (paths.own, paths.spared) = (Some(own), spared);
     }
 
     /// Sets the paths that follow from the fields of a new graph, sorted, and the files of which resources of the graph
     /// keep a part. The received paths stay.
     pub(crate) fn set_known(&self, known: Arc<PathList>, parts: Arc<[PathBuf]>) {
-        let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
         (paths.known, paths.parts) = (known, parts);
-        paths.version += 1;
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Records that received values changed the paths that a resource owns: it no longer owns `gone`, and owns `come`.
@@ -190,17 +193,17 @@ impl OwnedPaths {
         if gone.is_empty() && come.is_empty() {
             return;
         }
-        let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = self.paths.write().unwrap_or_else(PoisonError::into_inner);
         for path in gone {
             paths.received.remove(path);
         }
         paths.received.extend(come.iter().cloned());
-        paths.version += 1;
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// A number that changes whenever the owned paths may have changed.
     pub(crate) fn version(&self) -> u64 {
-        self.read().version
+        self.version.load(Ordering::Acquire)
     }
 }
 

@@ -27,7 +27,7 @@ impl Core {
 
     /// What a resource watches; `None` if the answer will come later.
     fn ask_watch(&mut self, node: Node, resource: &Arc<dyn AnyResource>) -> Option<Watch> {
-        let cx = WatchCx::new(self.operation(node, resource, |_| ()));
+        let cx = WatchCx::new(self.operation(node, Arc::clone(resource), |_| ()));
         let (asked, span) = (self.clock.now(), span("watch", &**resource));
         if resource.spec().inline == Inline::Nothing {
             let (number, resource) = (self.watches.ask(&mut self.slots, node), Arc::clone(resource));

@@ -68,7 +68,7 @@ fn capture(
             return Err(Error::new(format!("the kind `{}` can't be captured", spec.kind)));
         };
         let number = u32::try_from(place).unwrap_or(u32::MAX);
-        let operation = Operation::new(Arc::<dyn AnyResource>::clone(&resource) as _, number, services);
+        let operation = Operation::new(Arc::clone(&resource), number, services);
         let looking = look(resource, CheckCx::new(Arc::new(operation)));
         let found = caught_async(looking).await.unwrap_or_else(|panic| Err(Error::new(panic)))?;
         let problems = found.iter().flat_map(|one| one.resource.validate(&Known::all(one.resource.spec())));

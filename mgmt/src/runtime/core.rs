@@ -126,6 +126,8 @@ impl Core {
             }
         }
         self.recent = None;
+        // It holds the resource of the operation that it was.
+        self.spare = None;
         self.begin_calls(more);
         self.services.fs.note_begun(self.begun);
         self.lane.begin(self.clock.now());
@@ -242,29 +244,30 @@ impl Core {
     pub(crate) fn operation(
         &mut self,
         node: Node,
-        resource: &Arc<dyn AnyResource>,
+        resource: Arc<dyn AnyResource>,
         asked: impl FnOnce(&mut Operation),
     ) -> Arc<Operation> {
-        let of = Arc::<dyn AnyResource>::clone(resource);
+        let recording = self.recording(node, &resource);
         let mut operation = match self.spare.take() {
             Some(spare) => spare,
-            None => Arc::new(Operation::new(Arc::clone(&of) as _, node.0, Arc::clone(&self.services))),
+            None => Arc::new(Operation::new(Arc::clone(&resource), node.0, Arc::clone(&self.services))),
         };
         if let Some(operation) = Arc::get_mut(&mut operation) {
-            operation.again(of, node.0);
+            operation.again(resource, node.0);
             self.begun += 1;
             operation.begun = self.begun;
             operation.noop = self.running.is_noop(node);
-            operation.recording = self.recording(node, resource);
+            operation.recording = recording;
             operation.changed = self.slots.changed_fields(node);
             asked(operation);
         }
         operation
     }
 
-    /// An operation has ended. Most leave nothing behind; their memory is used for the next one.
-    pub(super) fn give_back(&mut self, mut operation: Arc<Operation>) {
-        if Arc::get_mut(&mut operation).is_some_and(Operation::end) {
+    /// An operation has ended. Most leave nothing behind; their memory is used for the next one of the same turn.
+    pub(super) fn give_back(&mut self, operation: Arc<Operation>) {
+        // This is its only owner. To ask that by `get_mut` would cost an atomic exchange for each.
+        if Arc::strong_count(&operation) == 1 && operation.is_plain() {
             self.spare = Some(operation);
         }
     }

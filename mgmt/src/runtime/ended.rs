@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, Change, Operation, Sent};
+use crate::resource::{AnyDrift, AnyResource, Change, KindSpec, Operation, Sent};
 use crate::runtime::core::Core;
 use crate::runtime::event::EventKind;
 use crate::runtime::measure::{apply_word, check_word};
@@ -41,11 +41,11 @@ impl Core {
             return Some(done);
         };
         trouble.outdated += 1;
-        let Done { op, causes, operation, resource, began, outcome, .. } = done;
+        let Done { op, causes, operation, began, outcome, .. } = done;
         let outcome = outcome.cancelled();
         // Events that arrive meanwhile are merged into the check that follows.
         self.slots.set_activity(node, Activity::Pausing(Box::new(Held { op, began, causes })));
-        let done = Done { op, causes, operation, resource, began, outcome, kept: None };
+        let done = Done { op, causes, operation, began, outcome, kept: None };
         self.answer_later(delay, Answer::Ended(Box::new(done)));
         None
     }
@@ -59,27 +59,27 @@ impl Core {
                 | Outcome::Leave(_)
         );
         let Some(done) = (if cancelled { Some(done) } else { self.hold(done) }) else { return };
-        let Done { op, operation, resource, began, outcome, .. } = done;
-        let node = op.node;
+        let Done { op, operation, began, outcome, .. } = done;
+        let (node, resource) = (op.node, operation.resource());
         match outcome {
-            Outcome::Check(ended) if self.report_stay(op, &operation, &resource, began) => {
-                self.measure(&*resource, "check", check_word(&CheckOutcome::GoesOn), began);
-                self.end_repair(op, &operation, &resource, began, ended);
+            Outcome::Check(ended) if self.report_stay(op, &operation, began) => {
+                self.measure(&**resource, "check", check_word(&CheckOutcome::GoesOn), began);
+                self.end_repair(op, &operation, began, ended);
             }
             Outcome::Check(ended) => {
-                let outcome = self.end_check(op, &resource, began, ended);
-                self.measure(&*resource, "check", check_word(&outcome), began);
-                let sent = self.sent(node, &*resource, operation.take_sent());
+                let outcome = self.end_check(op, resource, began, ended);
+                self.measure(&**resource, "check", check_word(&outcome), began);
+                let sent = self.sent(node, resource.spec(), operation.take_sent());
                 self.give_back(operation);
                 self.checked(op, outcome, sent);
             }
-            Outcome::Apply(ended) => self.end_repair(op, &operation, &resource, began, ended),
+            Outcome::Apply(ended) => self.end_repair(op, &operation, began, ended),
             Outcome::Refresh(ended) => {
-                let found = || Found { changes: Vec::new(), drift: None, began, resource: Arc::clone(&resource) };
+                let found = || Found { changes: Vec::new(), drift: None, began, resource: Arc::clone(resource) };
                 self.slots.make(node).found.get_or_insert_with(|| Box::new(found()));
                 let outcome = self.end_apply(node, began, ended, |changed| changed);
-                self.measure(&*resource, "refresh", apply_word(outcome), began);
-                let sent = self.sent(node, &*resource, operation.take_sent());
+                self.measure(&**resource, "refresh", apply_word(outcome), began);
+                let sent = self.sent(node, resource.spec(), operation.take_sent());
                 self.end_program(node, &operation, outcome);
                 self.applied(op, outcome, sent);
             }
@@ -89,7 +89,7 @@ impl Core {
                     departed = Some(departure);
                     true
                 });
-                self.measure(&*resource, "leave", apply_word(outcome), began);
+                self.measure(&**resource, "leave", apply_word(outcome), began);
                 if let Some(departure) = departed {
                     self.report_departure(resource.id(), departure);
                 }
@@ -98,21 +98,15 @@ impl Core {
         }
     }
 
-    fn end_repair<T>(
-        &mut self,
-        op: Op,
-        operation: &Operation,
-        resource: &Arc<dyn AnyResource>,
-        began: Time,
-        ended: Ended<T>,
-    ) {
+    fn end_repair<T>(&mut self, op: Op, operation: &Operation, began: Time, ended: Ended<T>) {
         let unchanged = operation.unchanged.load(Ordering::Relaxed);
         let outcome = match self.end_apply(op.node, began, ended, |_| !unchanged) {
             ApplyOutcome::Changed if operation.by_event.load(Ordering::Relaxed) => ApplyOutcome::ChangedByEvent,
             outcome => outcome,
         };
+        let resource = operation.resource();
         self.measure(&**resource, "apply", apply_word(outcome), began);
-        let sent = self.sent(op.node, &**resource, operation.take_sent());
+        let sent = self.sent(op.node, resource.spec(), operation.take_sent());
         self.end_program(op.node, operation, outcome);
         self.applied(op, outcome, sent);
     }
@@ -127,12 +121,12 @@ impl Core {
         self.handle(Input::Stop(StopStage::Drain));
     }
 
-    fn sent(&mut self, node: Node, resource: &dyn AnyResource, sent: Vec<Sent>) -> SentPorts {
+    fn sent(&mut self, node: Node, spec: &KindSpec, sent: Vec<Sent>) -> SentPorts {
         if sent.is_empty() {
             return SentPorts::default();
         }
         let (running, is_received) = (&self.running, self.scheduler.is_sender(node));
-        let outputs = resource.spec().outputs;
+        let outputs = spec.outputs;
         self.slots.sent(node, || running.id(node), outputs, sent, (&self.store, is_received))
     }
 

@@ -68,9 +68,9 @@ impl<T> Errand<T> {
     }
 
     fn done(self, ended: Ended<T>) -> Done {
-        let Start { op, causes, operation, resource, .. } = self.start;
+        let Start { op, causes, operation, .. } = self.start;
         let (began, outcome, kept) = (self.began, (self.outcome)(ended), self.kept);
-        Done { op, causes, operation, resource, began, outcome, kept }
+        Done { op, causes, operation, began, outcome, kept }
     }
 }
 

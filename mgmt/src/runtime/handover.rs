@@ -15,7 +15,7 @@ impl Core {
     pub(super) fn former_owners(&self) -> HashMap<Uid, Vec<Node>> {
         let mut owners: HashMap<Uid, Vec<Node>> = HashMap::new();
         let under_way = self.slots.busy().filter_map(|(node, activity)| match activity {
-            Activity::Running(running) => Some((node, &running.resource)),
+            Activity::Running(running) => Some((node, running.operation.resource())),
             _ => None,
         });
         for (node, resource) in self.running.ghosts().chain(under_way) {

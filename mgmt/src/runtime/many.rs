@@ -10,8 +10,8 @@ use tracing::Instrument as _;
 
 use crate::id::Node;
 use crate::resource::{
-    AnyApply, AnyCheck, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, Inline, Item, KindSpec, Operation,
-    Reply, Result, part, unanswered,
+    AnyApply, AnyCheck, AnyDrift, ApplyCx, BoxFuture, CheckCx, Error, Inline, Item, KindSpec, Operation, Reply, Result,
+    part, unanswered,
 };
 use crate::runtime::core::Core;
 use crate::runtime::staged::{Act, staged};
@@ -63,12 +63,9 @@ impl std::fmt::Debug for Calls {
 
 impl Core {
     /// The check of a resource, or its part of a call for several.
-    pub(super) fn checking(
-        &mut self,
-        resource: &Arc<dyn AnyResource>,
-        operation: &Arc<Operation>,
-    ) -> BoxFuture<Result<Option<AnyDrift>>> {
-        let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), CheckCx::new(Arc::clone(operation)));
+    pub(super) fn checking(&mut self, operation: &Arc<Operation>) -> BoxFuture<Result<Option<AnyDrift>>> {
+        let resource = Arc::clone(operation.resource());
+        let (spec, cx) = (resource.spec(), CheckCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Check, operation, resource.check(cx)) };
         let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
         let whose = Whose::of(spec, many.apart, group, operation.node);
@@ -77,13 +74,9 @@ impl Core {
     }
 
     /// The apply of a resource, or its part of a call for several.
-    pub(super) fn applying(
-        &mut self,
-        resource: &Arc<dyn AnyResource>,
-        operation: &Arc<Operation>,
-        drift: AnyDrift,
-    ) -> BoxFuture<Result<()>> {
-        let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), ApplyCx::new(Arc::clone(operation)));
+    pub(super) fn applying(&mut self, operation: &Arc<Operation>, drift: AnyDrift) -> BoxFuture<Result<()>> {
+        let resource = Arc::clone(operation.resource());
+        let (spec, cx) = (resource.spec(), ApplyCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Apply, operation, resource.apply(cx, drift)) };
         let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
         let whose = Whose::of(spec, many.apart, group, operation.node);

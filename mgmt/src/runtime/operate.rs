@@ -91,8 +91,6 @@ pub(crate) struct Done {
     pub(super) op: Op,
     pub(super) causes: Causes,
     pub(super) operation: Arc<Operation>,
-    /// The resource, with what it received.
-    pub(super) resource: Arc<dyn AnyResource>,
     pub(super) began: Time,
     pub(super) outcome: Outcome,
     /// The longest time that the operation kept a thread that polled it, without work that it gave to a thread that may
@@ -196,16 +194,16 @@ impl Core {
         // In the loop, nothing waits between a check and its repair.
         let goes_on = self.goes_away(resource.spec()) && self.barred(&*resource).is_none();
         let go_on = if goes_on { go_on } else { GoOn::No };
-        let operation = self.operation(op.node, &resource, |operation| {
+        let operation = self.operation(op.node, resource, |operation| {
             (operation.refresh, operation.paths) = (refresh, paths);
             operation.permit(go_on != GoOn::No);
         });
         let future = match go_on {
-            GoOn::No => self.checking(&resource, &operation),
-            GoOn::Yes => stay(&resource, &operation, || true),
-            GoOn::IfQuiet => stay(&resource, &operation, self.watches.quiet()),
+            GoOn::No => self.checking(&operation),
+            GoOn::Yes => stay(&operation, || true),
+            GoOn::IfQuiet => stay(&operation, self.watches.quiet()),
         };
-        self.run(Start { op, causes, action: Action::Check, operation, resource }, future, Outcome::Check);
+        self.run(Start { op, causes, action: Action::Check, operation }, future, Outcome::Check);
     }
 
     pub(crate) fn apply(&mut self, op: Op, causes: Causes, refresh: bool, announced: bool) {
@@ -216,11 +214,11 @@ impl Core {
             self.slots.set_error(op.node, "nothing found to apply: this is a defect of the engine");
             return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
         };
-        let operation = self.operation(op.node, &resource, |operation| {
+        let operation = self.operation(op.node, resource, |operation| {
             (operation.refresh, operation.announced) = (refresh, announced);
         });
-        let future = self.applying(&resource, &operation, drift);
-        self.run(Start { op, causes, action: Action::Apply, operation, resource }, future, Outcome::Apply);
+        let future = self.applying(&operation, drift);
+        self.run(Start { op, causes, action: Action::Apply, operation }, future, Outcome::Apply);
     }
 
     pub(crate) fn refresh(&mut self, op: Op, causes: Causes) {
@@ -236,10 +234,10 @@ impl Core {
             self.slots.set_error(op.node, why);
             return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
         }
-        let operation = self.operation(op.node, &resource, |operation| operation.refresh = true);
-        let refresh = Arc::clone(&resource).refresh(ApplyCx::new(Arc::clone(&operation)));
+        let operation = self.operation(op.node, resource, |operation| operation.refresh = true);
+        let refresh = Arc::clone(operation.resource()).refresh(ApplyCx::new(Arc::clone(&operation)));
         let future = staged(Act::Refresh, &operation, refresh);
-        self.run(Start { op, causes, action: Action::Refresh, operation, resource }, future, Outcome::Refresh);
+        self.run(Start { op, causes, action: Action::Refresh, operation }, future, Outcome::Refresh);
     }
 
     /// The resource has left the graph. A resource that never ran leaves nothing behind.
@@ -258,7 +256,7 @@ impl Core {
             self.warn(format!("{id} has left the graph, but does what it does then only after other work: {reason}"));
             return self.handle(Input::LeaveRefused(op));
         }
-        let operation = self.operation(op.node, &resource, |_| ());
+        let operation = self.operation(op.node, Arc::clone(&resource), |_| ());
         let cx = ApplyCx::new(Arc::clone(&operation));
         let leave = has_run.then(|| Arc::clone(&resource).leave(cx.clone()));
         let departure = self.departure(op.node, &resource, cx);
@@ -268,11 +266,7 @@ impl Core {
             }
             departure.await
         });
-        self.run(
-            Start { op, causes: Causes::NONE, action: Action::Leave, operation, resource },
-            future,
-            Outcome::Leave,
-        );
+        self.run(Start { op, causes: Causes::NONE, action: Action::Leave, operation }, future, Outcome::Leave);
     }
 
     /// Operations of this kind are polled on a thread that may block.
@@ -288,8 +282,8 @@ impl Core {
         mut future: BoxFuture<Result<T>>,
         outcome: fn(Ended<T>) -> Outcome,
     ) {
-        let (began, spec) = (self.now(), start.resource.spec());
-        let span = span(start.action.word(), &*start.resource);
+        let (began, spec) = (self.now(), start.operation.spec());
+        let span = span(start.action.word(), &**start.operation.resource());
         if self.goes_away(spec) {
             let is_slow = self.slowness.is_slow(spec.kind);
             let errand = Errand { start, began, span, future: Some(future), outcome, kept: None };
@@ -314,7 +308,7 @@ impl Core {
         self.recent = Some(now);
         let kept = now.since(began).saturating_sub(blocked);
         self.slowness.note(spec.kind, kept);
-        self.name_if_it_held_the_loop(&*start.resource, start.action.word(), kept);
+        self.name_if_it_held_the_loop(&**start.operation.resource(), start.action.word(), kept);
         let mut future = Some(future);
         let ended = match polled {
             Ok(Poll::Pending) => None,
@@ -327,8 +321,8 @@ impl Core {
         match ended {
             Some(ended) if start.operation.is_idle() => {
                 drop(future);
-                let Start { op, causes, operation, resource, .. } = start;
-                self.end(Done { op, causes, operation, resource, began, outcome: outcome(ended), kept: Some(kept) });
+                let Start { op, causes, operation, .. } = start;
+                self.end(Done { op, causes, operation, began, outcome: outcome(ended), kept: Some(kept) });
             }
             ended => {
                 let errand = Errand { start, began, span, future, outcome, kept: Some(kept) };
@@ -342,15 +336,18 @@ impl Core {
     fn waits_in_line(&self, start: &Start) -> bool {
         let vertex = self.running.vertex(start.op.node);
         let has_timeout = vertex.and_then(|vertex| vertex.meta.as_ref()?.timeout).is_some();
-        self.lane.has_line() && start.causes.contains(Cause::Start) && start.resource.works_on_files() && !has_timeout
+        self.lane.has_line()
+            && start.causes.contains(Cause::Start)
+            && start.operation.resource().works_on_files()
+            && !has_timeout
     }
 
     /// Sends the operation out of the loop.
     fn send_away<T>(&mut self, errand: Errand<T>, is_slow: bool) -> Away<T> {
         let Start { op, causes, action, .. } = errand.start;
-        let (operation, resource) = (Arc::clone(&errand.start.operation), Arc::clone(&errand.start.resource));
+        let operation = Arc::clone(&errand.start.operation);
         let (cancel, cancelled) = oneshot::channel();
-        let running = RunningOp { op, began: errand.began, causes, action, operation, resource, cancel: Some(cancel) };
+        let running = RunningOp { op, began: errand.began, causes, action, operation, cancel: Some(cancel) };
         self.slots.set_activity(op.node, Activity::Running(Box::new(running)));
         Away { errand, cancelled, answers: self.answers.clone(), grace: self.grace, is_slow }
     }
@@ -374,6 +371,4 @@ pub(super) struct Start {
     pub(super) causes: Causes,
     pub(super) action: Action,
     pub(super) operation: Arc<Operation>,
-    /// The resource, with what it received.
-    pub(super) resource: Arc<dyn AnyResource>,
 }

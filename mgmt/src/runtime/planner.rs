@@ -259,7 +259,7 @@ impl Planner {
             Resolved::Mismatch(error) => return self.decide(op, failed(error), PortSet(0)),
         };
         let refresh = self.owed.contains_key(&node);
-        let operation = self.core.operation(node, &resource, |operation| operation.refresh = refresh);
+        let operation = self.core.operation(node, Arc::clone(&resource), |operation| operation.refresh = refresh);
         let timeout = self.core.running.vertex(node).and_then(|vertex| vertex.meta.as_ref()?.timeout);
         let grace = self.core.grace;
         tasks.spawn(async move {

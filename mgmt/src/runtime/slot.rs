@@ -82,8 +82,6 @@ pub(crate) struct RunningOp {
     pub(crate) causes: Causes,
     pub(crate) action: Action,
     pub(crate) operation: Arc<Operation>,
-    /// The resource, with what it received.
-    pub(crate) resource: Arc<dyn AnyResource>,
     /// `None` after it was used.
     pub(crate) cancel: Option<oneshot::Sender<()>>,
 }

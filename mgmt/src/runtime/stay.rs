@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use crate::id::Time;
-use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operation, Result};
+use crate::resource::{AnyDrift, ApplyCx, BoxFuture, CheckCx, Operation, Result};
 use crate::runtime::core::Core;
 use crate::runtime::slot::{Action, Activity, Found, RunningOp};
 use crate::runtime::span::{apart, poll_in};
@@ -15,11 +15,10 @@ use crate::scheduler::{CheckOutcome, Op};
 
 /// A check that continues with a repair if it may by then; returns what it has found and not repaired.
 pub(super) fn stay(
-    resource: &Arc<dyn AnyResource>,
     operation: &Arc<Operation>,
     is_quiet: impl Fn() -> bool + Send + 'static,
 ) -> BoxFuture<Result<Option<AnyDrift>>> {
-    let (resource, operation) = (Arc::clone(resource), Arc::clone(operation));
+    let (resource, operation) = (Arc::clone(operation.resource()), Arc::clone(operation));
     Box::pin(async move {
         let check = Arc::clone(&resource).check(CheckCx::new(Arc::clone(&operation)));
         let checked = staged(Act::Check, &operation, check).await?;
@@ -58,15 +57,9 @@ impl Core {
     }
 
     /// If the operation has continued with a repair: reports what its check found.
-    pub(super) fn report_stay(
-        &mut self,
-        op: Op,
-        operation: &Operation,
-        resource: &Arc<dyn AnyResource>,
-        began: Time,
-    ) -> bool {
+    pub(super) fn report_stay(&mut self, op: Op, operation: &Operation, began: Time) -> bool {
         let Some(changes) = operation.gone_on() else { return false };
-        let found = Found { changes: changes.to_vec(), drift: None, began, resource: Arc::clone(resource) };
+        let found = Found { changes: changes.to_vec(), drift: None, began, resource: Arc::clone(operation.resource()) };
         let slot = self.slots.make(op.node);
         slot.found = Some(Box::new(found));
         self.checked(op, CheckOutcome::GoesOn, SentPorts::default());

@@ -78,7 +78,7 @@ impl Core {
                         done.outcome = done.outcome.of_cancelled();
                     }
                     if let Some(kept) = done.kept {
-                        self.slowness.note(done.resource.spec().kind, kept);
+                        self.slowness.note(done.operation.spec().kind, kept);
                     }
                 }
                 self.end(*done);
@@ -154,12 +154,12 @@ impl Core {
             let ended = if running.cancel.is_none() { "was cancelled" } else { "has returned" };
             self.warn_of_work(op.node, action, ended, &doing);
         }
-        let owns = running.resource.uids(&Known::all(running.resource.spec()));
+        let owns = running.operation.resource().uids(&Known::all(running.operation.spec()));
         let stuck = Stuck { op, action, doing, owns, refused: BTreeMap::new(), left: false, is_told: tell };
         self.slots.make(op.node).stuck = Some(Box::new(stuck));
         self.slots.stuck.push(op.node);
         self.note_timeout(op.node, running.began);
-        self.report_stay(op, &running.operation, &running.resource, running.began);
+        self.report_stay(op, &running.operation, running.began);
         match action {
             Action::Check => self.checked(op, CheckOutcome::Cancelled, SentPorts::default()),
             Action::Apply | Action::Refresh => self.applied(op, ApplyOutcome::Cancelled, SentPorts::default()),
@@ -201,10 +201,10 @@ impl Core {
         if self.waits_in_grace(op) {
             return self.slots.set_activity(op.node, Activity::Parked(Box::new(Held { op, began, causes })));
         }
-        let operation = self.operation(op.node, &resource, |_| ());
+        let operation = self.operation(op.node, resource, |_| ());
         self.slots.set_activity(op.node, Activity::Pausing(Box::new(Held { op, began, causes })));
         let outcome = Outcome::Check(Ended::Returned(Err(Error::new(reason))));
-        let done = Done { op, causes, operation, resource, began, outcome, kept: None };
+        let done = Done { op, causes, operation, began, outcome, kept: None };
         self.answer_later(REFUSED_AFTER, Answer::Ended(Box::new(done)));
     }
 

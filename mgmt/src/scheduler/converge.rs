@@ -253,8 +253,10 @@ impl Scheduler {
         }
     }
 
-    /// Recomputes the counts of nodes from scratch, all flags included. For a swap.
-    pub(super) fn recount(&mut self) {
+    /// Recomputes the counts of nodes from scratch, all flags included. For a swap. Returns whether `reblock` may have
+    /// something to do: a node is blocked, or fails.
+    pub(super) fn recount(&mut self) -> bool {
+        let mut is_blocking = false;
         let kept = std::mem::take(&mut self.convergence);
         let Convergence { since, is_patient, converged, stuck_since, hopeless, over, .. } = kept;
         let mut count =
@@ -265,6 +267,7 @@ impl Scheduler {
             let node = &mut self.nodes[i];
             node.clear(SETTLED | CALM | EXCUSED | MOVING);
             node.unsettled_parents = 0;
+            is_blocking |= node.bad_parents > 0 || node.any(FAILING);
             if !node.any(PRESENT) {
                 node.put(MOVING, ends);
                 count.moving += usize::from(ends);
@@ -289,6 +292,7 @@ impl Scheduler {
                 self.nodes[self.edges.to(e)].unsettled_parents += 1;
             }
         }
+        is_blocking
     }
 
     /// Emits an event when the graph converges, and when it ceases to.

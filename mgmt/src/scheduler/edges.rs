@@ -159,6 +159,11 @@ impl Edges {
         flags.is_some_and(|flags| flags.iter().any(|flags| flags.any(mask)))
     }
 
+    /// Whether an edge of the graph has any flag.
+    pub(super) fn has_marks(&self) -> bool {
+        !self.flags.is_empty()
+    }
+
     /// Raises flags.
     pub(super) fn set(&mut self, edge: Edge, mask: EdgeFlags) {
         if self.flags.is_empty() && !mask.is_empty() {

@@ -53,6 +53,9 @@ impl LeaveOrder {
     /// The node is gone, or back in the graph: the nodes that wait for it wait for what it has waited for itself.
     /// Returns those that are free now.
     pub(super) fn drop(&mut self, i: Node) -> Vec<Node> {
+        if self.is_empty() {
+            return Vec::new();
+        }
         self.undone.remove(&i);
         self.pausing.remove(&i);
         let firsts = self.waits_for.remove(&i).unwrap_or_default();
@@ -76,6 +79,12 @@ impl LeaveOrder {
             }
         }
         free
+    }
+
+    /// Nothing leaves, or has to; so it is for most graphs, nodes of which there may be very many.
+    fn is_empty(&self) -> bool {
+        let is_held = !self.waits_for.is_empty() || !self.holds.is_empty();
+        !is_held && self.undone.is_empty() && self.pausing.is_empty()
     }
 
     /// The node has left the graph, and will be undone.

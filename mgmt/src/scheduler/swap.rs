@@ -43,8 +43,9 @@ impl Scheduler {
         let edges = Edges::build(slots, edges);
         self.nodes.grow(slots);
         self.unpark_all();
+        // Each pass over a very large graph takes long: a first one needs fewer.
         let mut stay = 0;
-        for spec in &specs {
+        for spec in specs.iter().filter(|_| before > 0) {
             let node = &mut self.nodes[spec.node];
             node.set(SEEN);
             stay += usize::from(node.any(PRESENT));
@@ -69,11 +70,14 @@ impl Scheduler {
         }
         self.hold_successors(&handovers);
         self.carry_edges(edges);
-        self.mark_edges();
+        if before > 0 || self.edges.has_marks() {
+            self.mark_edges();
+        }
         self.resize_semaphores();
         self.retain_queued();
-        self.recount();
-        self.reblock();
+        if self.recount() {
+            self.reblock();
+        }
         self.regroup(groups);
         for spec in &specs {
             let node = &mut self.nodes[spec.node];
@@ -294,6 +298,9 @@ impl Scheduler {
     /// Takes the new edges. What the journal holds about an edge goes to its successor; without one it is struck out.
     fn carry_edges(&mut self, new: Edges) {
         let old = std::mem::replace(&mut self.edges, new);
+        if !old.has_marks() && !self.edges.has_marks() {
+            return;
+        }
         let mut old_edge: Vec<Option<Edge>> = Vec::new();
         for i in self.nodes.numbers() {
             let (was, is) = (old.out(i), self.edges.out(i));

@@ -193,8 +193,7 @@ impl Trial {
     }
 
     fn operation(&self) -> Arc<Operation> {
-        let mut operation =
-            Operation::new(Arc::<dyn AnyResource>::clone(&self.resource), self.node, Arc::clone(&self.services));
+        let mut operation = Operation::new(Arc::clone(&self.resource), self.node, Arc::clone(&self.services));
         (operation.noop, operation.refresh) = (self.noop, self.owed);
         operation.paths = self.paths.clone();
         operation.recording = self.reversed.then(|| Box::new(Recording { reverse: Some(Arc::default()), trial: None }));
