@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::desk::{Desk, StopAtEnd, is_there, signal, text, wait};
+use crate::executable::program;
 use crate::kit::LONG;
 
 #[test]
@@ -249,7 +250,7 @@ fn a_run_that_stays_is_left_listed_shown_and_stopped() {
     std::fs::remove_file(desk.path("out")).unwrap();
     until("the repair, which is seen by no one", &repaired);
     // ^C leaves it.
-    let mut attach = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+    let mut attach = Command::new(program());
     attach.args(["remote", "attach", "local:a", "--json", "--prefix", &prefix]).stdin(Stdio::null());
     attach.stdout(std::fs::File::create(desk.path("events")).unwrap());
     attach.stderr(std::fs::File::create(desk.path("log")).unwrap());

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::executable::program;
 use crate::kit::LONG;
 use crate::session::without_terminal;
 
@@ -42,7 +43,7 @@ impl Desk {
 
     /// The program, which needs a prefix.
     pub(crate) fn program(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        let mut command = Command::new(program());
         // A temporary prefix remains where the program is killed.
         command.args(words).current_dir(self.0.path()).env("TMPDIR", self.0.path());
         for name in ["MGMT_PREFIX", "MGMT_CCONNS", "MGMT_SSH_PRIV_ID_RSA", "MGMT_CONVERGED_TIMEOUT", "RUST_LOG"] {
@@ -100,7 +101,7 @@ pub(crate) struct StopAtEnd(pub(crate) &'static str, pub(crate) PathBuf);
 impl Drop for StopAtEnd {
     fn drop(&mut self) {
         let StopAtEnd(name, prefix) = self;
-        let mut mgmt = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        let mut mgmt = Command::new(program());
         let _ = mgmt.args(["remote", "stop", &format!("local:{name}"), "--prefix"]).arg(prefix).output();
     }
 }

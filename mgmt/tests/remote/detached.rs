@@ -10,6 +10,7 @@ use mgmt::remote::{Detached, Ended, HowEnded, Job, RemoteError, Report, Run, Sto
 use mgmt::runtime::EventKind;
 use serde_json::{Value as Json, json};
 
+use crate::executable::program;
 use crate::kit::{There, files, host, is_alive, until, until_event, wait};
 
 const CANARY: &str = "canary-in-a-run-that-stays";
@@ -226,7 +227,7 @@ async fn a_run_that_was_killed_or_hangs_is_reported_and_keeps_no_other_from_its_
 /// The near end as lines written by hand.
 fn near(stage: &Stage) -> std::process::Child {
     std::fs::write(stage.0.path("graph.yaml"), "graph: g\nresources: {}\n").unwrap();
-    Command::new(env!("CARGO_BIN_EXE_mgmt"))
+    Command::new(program())
         .args(["remote", "run", "there", "--yaml"])
         .arg(stage.0.path("graph.yaml"))
         .arg("--prefix")

@@ -13,10 +13,11 @@ use mgmt::resource::World;
 use mgmt::runtime::EventKind;
 use mgmt::world::Embedded;
 
+use crate::executable::program;
 use crate::kit::{LONG, There, found, parcel};
 
 fn host(name: &str) -> Host {
-    Host::new(name, Local::program(env!("CARGO_BIN_EXE_mgmt")))
+    Host::new(name, Local::program(program()))
 }
 
 /// A job whose hosts remember nothing.

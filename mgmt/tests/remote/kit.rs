@@ -10,6 +10,8 @@ use mgmt::remote::{Host, Job, Local, Parcel, Report, Run};
 use mgmt::runtime::{Event, EventKind};
 use tempfile::TempDir;
 
+use crate::executable::program;
+
 /// So long a loaded machine may take for anything.
 pub(crate) const LONG: Duration = Duration::from_secs(120);
 
@@ -46,7 +48,7 @@ impl There {
 }
 
 pub(crate) fn host() -> Host {
-    Host::new("there", Local::program(env!("CARGO_BIN_EXE_mgmt")))
+    Host::new("there", Local::program(program()))
 }
 
 pub(crate) fn graph(declare: impl FnOnce(&mut Graph)) -> GraphConfig {

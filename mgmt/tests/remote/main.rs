@@ -4,6 +4,8 @@ mod closures;
 mod command_line;
 mod desk;
 mod detached;
+#[path = "../shared/executable.rs"]
+mod executable;
 mod files;
 mod fleet;
 mod followed;

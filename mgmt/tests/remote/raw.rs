@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
+use crate::executable::program;
 use crate::kit::{LONG, There, is_alive};
 
 /// After this time without a sign of life, the near end counts as gone; and how long a run may then take to end.
@@ -24,7 +25,7 @@ impl Raw {
     /// Starts one on this YAML graph. `reads`: whether its output is read.
     fn start(there: &There, yaml: &str, reads: bool) -> Raw {
         std::fs::write(there.path("graph.yaml"), yaml).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_mgmt"))
+        let mut child = Command::new(program())
             .args(["remote", "run", "there", "--yaml"])
             .arg(there.path("graph.yaml"))
             .arg("--prefix")

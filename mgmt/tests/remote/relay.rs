@@ -11,6 +11,7 @@ use mgmt::world::{Authority, Managed, ManagedEtcd, Membership, Relay};
 use tempfile::TempDir;
 
 use crate::desk::{Desk, StopAtEnd, text};
+use crate::executable::program;
 use crate::kit::{parcel, wait};
 
 /// A cluster of the host `desk` alone.
@@ -66,7 +67,7 @@ impl Cluster {
 }
 
 fn at(host: &str) -> Host {
-    Host::new(host, Local::program(env!("CARGO_BIN_EXE_mgmt")))
+    Host::new(host, Local::program(program()))
 }
 
 async fn ends(run: Run) {

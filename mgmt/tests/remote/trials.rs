@@ -15,9 +15,8 @@ use mgmt::runtime::EventKind;
 use tokio::io::{AsyncWriteExt as _, copy, duplex};
 use tokio::sync::watch;
 
+use crate::executable::program;
 use crate::kit::{There, files, host, is_alive, pid, until, until_event, wait};
-
-const BIN: &str = env!("CARGO_BIN_EXE_mgmt");
 
 type Starting = Pin<Box<dyn Future<Output = Result<Channel, RemoteError>> + Send>>;
 
@@ -56,7 +55,7 @@ impl Transport for Cut {
             if me.is_new && me.refuses.load(Ordering::Relaxed) {
                 return Err(RemoteError::Start("the machine can't be reached".to_owned()));
             }
-            let real = Local::program(BIN).start(launch).await?;
+            let real = Local::program(program()).start(launch).await?;
             if me.is_new {
                 return Ok(real);
             }
@@ -305,7 +304,7 @@ async fn a_graph_that_can_not_converge_is_put_back() {
 #[tokio::test]
 async fn many_hosts_have_converged_when_all_are_confirmed() {
     let (one, two) = (There::new(), There::new());
-    let hosts = vec![Host::new("one", Local::program(BIN)), Host::new("two", Local::program(BIN))];
+    let hosts = vec![Host::new("one", Local::program(program())), Host::new("two", Local::program(program()))];
     let own = |job: Job| job.confirm(Duration::from_secs(60)).stays(true);
     let fleet = Fleet::new(hosts).until(FleetUntil::AllConverge);
     let fleet = fleet.own_job("one", own(job(&one).await)).own_job("two", own(job(&two).await));

@@ -10,11 +10,12 @@ use mgmt::remote::{Depth, RemoteBuilder, RemoteGraph};
 use mgmt::runtime::{EventKind, Events, Operation, Standing};
 use mgmt::{Engine, graph::GraphConfig};
 
+use crate::executable::program;
 use crate::kit::{LONG, There, files, graph, is_alive, wait};
 
 /// The resource `remote[NAME]`, on a process of its own.
 fn remote(name: &str, there: &There) -> RemoteBuilder {
-    Remote::new(name).host(format!("local:{name}")).program(env!("CARGO_BIN_EXE_mgmt")).prefix(there.prefix())
+    Remote::new(name).host(format!("local:{name}")).program(program()).prefix(there.prefix())
 }
 
 /// Writes the number of the engine's process there to the file `pid`.
@@ -447,7 +448,7 @@ fn a_program_that_is_killed_leaves_nothing_there_and_its_graph_can_be_a_text() {
         there.prefix().display()
     );
     std::fs::write(&yaml, text).unwrap();
-    let mut near = std::process::Command::new(env!("CARGO_BIN_EXE_mgmt"))
+    let mut near = std::process::Command::new(program())
         .args(["run", "--tmp-prefix", "--yaml"])
         .arg(&yaml)
         .env("TMPDIR", here.dir.path())

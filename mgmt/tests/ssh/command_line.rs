@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
+use crate::executable::program;
 use crate::hosts::{self, Host, Net, PASSWORD, Setup, inside, run};
 
 /// So long a loaded machine may take for anything: the executable of a test is large.
@@ -253,7 +254,7 @@ fn two_names_that_ssh_leads_to_one_host_are_refused_before_anything_is_started()
         vec!["remote", "run", "web", "www", "--yaml", &graph],
         vec!["run", "--remote", &files[0], "--remote", &files[1]],
     ] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        let mut command = Command::new(program());
         let output = command.args(&words).args(["--tmp-prefix", "--ssh-config", &config]).output().unwrap();
         let shown = text(&output.stderr);
         assert!(output.status.code() == Some(1), "{words:?}: {output:?}");

@@ -14,6 +14,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use crate::command_line::text;
+use crate::executable::program;
 use crate::hosts::{self, Host, Net, Setup, address, inside_alone, run};
 
 const FILES: usize = 500;
@@ -114,13 +115,13 @@ fn a_plan_of_500_files_on_one_host_and_on_more() {
     let has_others = env::var_os("MGMT_TEST_OTHERS").is_some();
     let more = number("MGMT_TEST_HOSTS", 3).min(10);
     let all: Vec<Host> = (0..more).map(|_| net.host(Setup::default())).collect();
-    let (graph, program) = (write_ours(&net), stripped(&net));
-    let ran = mgmt(&net, &["run", "--yaml", &graph, "--remote-binary", &program], &names(more));
+    let graph = write_ours(&net);
+    let ran = mgmt(&net, &["run", "--yaml", &graph], &names(more));
     assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
     let written = |host: &Host| fs::read_dir(host.dir.join("tmp/files")).unwrap().count();
     assert!(all.iter().all(|host| written(host) == FILES));
     let plan = |count: usize| {
-        let plan = mgmt(&net, &["plan", "--yaml", &graph, "--remote-binary", &program], &names(count));
+        let plan = mgmt(&net, &["plan", "--yaml", &graph], &names(count));
         let expected: String = (1..=count).map(|n| format!("h{n}: {} in sync\n", FILES + 1)).collect();
         assert_eq!((plan.status.code(), text(&plan.stdout)), (Some(0), expected), "{}", text(&plan.stderr));
     };
@@ -141,7 +142,7 @@ fn a_plan_of_500_files_on_one_host_and_on_more() {
     let small = small(&net);
     let plan_of = |graph: &str| {
         shortest(|| {
-            let plan = mgmt(&net, &["plan", "--yaml", graph, "--remote-binary", &program], &names(1));
+            let plan = mgmt(&net, &["plan", "--yaml", graph], &names(1));
             assert_eq!(plan.status.code(), Some(0), "{}", text(&plan.stderr));
         })
     };
@@ -169,13 +170,6 @@ fn small(net: &Net) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// How many bytes the program here has as it is sent: a test's own may be very large.
-fn stripped(net: &Net) -> String {
-    let path = net.dir().join("stripped");
-    run(Command::new("strip").arg("-o").arg(&path).arg(env!("CARGO_BIN_EXE_mgmt")));
-    path.to_str().unwrap().to_owned()
-}
-
 fn random(path: &Path, mebibytes: usize) {
     run(Command::new("dd")
         .args(["if=/dev/urandom", "bs=1M", "status=none"])
@@ -192,7 +186,7 @@ fn a_large_file_is_sent_to_many_hosts() {
     let (count, mebibytes) = (number("MGMT_TEST_HOSTS", 5), number("MGMT_TEST_MEBIBYTES", 16));
     let net = Net::new();
     let all: Vec<Host> = (0..count).map(|_| net.host(Setup::default())).collect();
-    let (program, source) = (stripped(&net), net.dir().join("large"));
+    let source = net.dir().join("large");
     random(&source, mebibytes);
     let graph = |name: &str, line: &str| {
         let path = net.dir().join(name);
@@ -203,7 +197,7 @@ fn a_large_file_is_sent_to_many_hosts() {
     let large = graph("large.yaml", &format!("    source: {}\n", source.display()));
     let pass = |yaml: &str| {
         let began = Instant::now();
-        let ran = mgmt(&net, &["run", "--parallel", "50", "--remote-binary", &program, "--yaml", yaml], &names(count));
+        let ran = mgmt(&net, &["run", "--parallel", "50", "--yaml", yaml], &names(count));
         assert_eq!(ran.status.code(), Some(0), "{}", text(&ran.stderr));
         began.elapsed()
     };
@@ -212,7 +206,7 @@ fn a_large_file_is_sent_to_many_hosts() {
     assert!(all.iter().all(|host| host.dir.join("tmp/large").metadata().unwrap().len() == (mebibytes as u64) << 20));
     let sum = run(Command::new("sha256sum").arg(&source)).split(' ').next().unwrap().to_owned();
     assert!(all[count - 1].sh("sha256sum /tmp/large").starts_with(&sum));
-    let size = Path::new(&program).metadata().unwrap().size() >> 20;
+    let size = program().metadata().unwrap().size() >> 20;
     println!(
         "{count} hosts: {cold:?} with the program ({size} MiB) sent, {without:?} without, {with:?} with {mebibytes} MiB"
     );

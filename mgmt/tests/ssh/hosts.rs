@@ -8,12 +8,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use mgmt::sys::ssh::{Endpoint, SshOptions};
 
 use crate::again::again;
+use crate::executable::program;
 
 /// A file system of the test alone.
 const KIT: &str = "/mnt/kit";
@@ -32,9 +33,16 @@ pub(crate) fn inside(module: &str, name: &str) -> bool {
     once_more(module, name)
 }
 
-/// Like [`inside`], while no other test runs: for figures.
+/// Like [`inside`], at a moment when no other test runs: for figures.
 pub(crate) fn inside_alone(module: &str, name: &str) -> bool {
-    let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
+    // Those that could begin meanwhile must not wait for the slowest of those that run.
+    let _turn = loop {
+        match TURN.try_write() {
+            Ok(turn) => break turn,
+            Err(TryLockError::Poisoned(turn)) => break turn.into_inner(),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(100)),
+        }
+    };
     once_more(module, name)
 }
 
@@ -65,7 +73,7 @@ impl Drop for Process {
 
 /// The program `mgmt`, without the options that variables of this process set, and with pipes.
 pub(crate) fn mgmt(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+    let mut command = Command::new(program());
     command.args(words);
     for name in
         ["MGMT_PREFIX", "MGMT_CCONNS", "MGMT_SSH_PRIV_ID_RSA", "MGMT_CONVERGED_TIMEOUT", "MGMT_SEEDS", "RUST_LOG"]

@@ -8,6 +8,8 @@ mod alone;
 mod command_line;
 mod detached;
 mod errors;
+#[path = "../shared/executable.rs"]
+mod executable;
 mod faults;
 mod figures;
 mod hosts;

@@ -12,26 +12,12 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// Builds the program `mgmt` for [`TARGET`].
 fn built() -> PathBuf {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--locked",
-        "--features",
-        "ssh,etcd",
-        "--bin",
-        "mgmt",
-        "--target",
-        TARGET,
-        "--manifest-path",
-    ]);
-    command.arg(manifest).env_remove("CARGO_MANIFEST_DIR");
-    run(&mut command);
-    // `target/debug/deps/ssh-…` is this test.
+    // `target/debug/deps/ssh-…` is this test. A directory of its own: `tests/run` builds it there, beside other things.
     let tests = env::current_exe().unwrap();
-    let target = tests.ancestors().nth(3).expect("a directory of cargo");
-    target.join(TARGET).join("debug/mgmt")
+    let out = tests.ancestors().nth(3).expect("a directory of cargo").join("static");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ssh/static_program.sh");
+    run(Command::new("sh").arg(script).arg(&out).env_remove("CARGO_MANIFEST_DIR"));
+    out.join(TARGET).join("debug/mgmt")
 }
 
 #[test]

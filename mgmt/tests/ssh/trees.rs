@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::executable::program;
 use crate::hosts::{Host, Net, Setup, inside};
 
 /// So long a loaded machine may take for anything: the executable of a test is large.
@@ -26,7 +27,7 @@ impl Run {
     fn start(net: &Net, graph: &str, words: &[&str]) -> Run {
         let (yaml, log) = (net.dir().join("site.yaml"), net.dir().join("log"));
         std::fs::write(&yaml, graph).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
+        let mut command = Command::new(program());
         command.args(["run", "--tmp-prefix", "--yaml"]).arg(&yaml).args(words).env_remove("RUST_LOG");
         for name in ["MGMT_PREFIX", "MGMT_CONVERGED_TIMEOUT"] {
             command.env_remove(name);

@@ -1,6 +1,5 @@
 //! Runs on hosts with a systemd of their own, which cut the branch on which they sit: what they change is put back.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use mgmt::prelude::*;
 use mgmt::remote::{Executable, Host, Job, Parcel, Report, Run, Ssh};
 use mgmt::runtime::EventKind;
 
+use crate::executable::program;
 use crate::hosts::{Net as Wires, address, inside};
 use crate::systemd::{Reboot, SystemdHost};
 
@@ -16,7 +16,7 @@ use crate::systemd::{Reboot, SystemdHost};
 const LONG: Duration = Duration::from_secs(180);
 
 async fn host(net: &Wires, there: &SystemdHost) -> Host {
-    let executable = Executable::at(Path::new(env!("CARGO_BIN_EXE_mgmt"))).await.unwrap();
+    let executable = Executable::at(program()).await.unwrap();
     Host::new("there", Ssh::new(there.at("root")).options(net.options()).executable(executable))
 }
 

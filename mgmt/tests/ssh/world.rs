@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use mgmt::resource::{Condition, Member, Transaction, World as _, WorldError, Write};
 use mgmt::world::Etcd;
 
+use crate::executable::program;
 use crate::hosts::{self, Host, Net, Setup, address, inside, run};
 
 /// So long a loaded machine may take for anything.
@@ -301,7 +302,7 @@ async fn hosts_of_the_world_and_deploys_are_followed() {
 
 /// `mgmt` on the host.
 fn mgmt_on(host: &Host, words: &[&str]) -> Command {
-    let mut command = host.command(env!("CARGO_BIN_EXE_mgmt"));
+    let mut command = host.command(program().to_str().expect("a path of cargo"));
     command.args(words).args(["--prefix", PREFIX, "--hostname", &format!("h{}", host.number)]);
     command
 }
